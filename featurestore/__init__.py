@@ -1,0 +1,1 @@
+"""The feature store: entities, schemas, partitioned Parquet tables and frozen training sets."""

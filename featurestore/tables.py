@@ -1,0 +1,157 @@
+"""Partitioned Parquet tables: one folder a table, one partition a center, one file a partition.
+
+The layout is Hive's (`center=<name>/part-0.parquet`). The center is no column of the file; reading puts it back.
+A file has one row group, because the footer of a wide table costs about 0.3 kB a column and row group.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from featurestore.errors import DamagedTableError, FaultError
+from featurestore.files import atomic_path, sweep
+from featurestore.fingerprints import combined_digest, row_digest
+from featurestore.schemas import TableSchema
+
+PART = "part-0.parquet"
+
+
+def partition(root: Path, center: str) -> Path:
+    """Returns the file that holds one center's rows."""
+    return root / f"center={center}" / PART
+
+
+def centers_of(root: Path) -> list[str]:
+    """Returns the centers that have a partition, sorted."""
+    return sorted(path.parent.name.removeprefix("center=") for path in root.glob(f"center=*/{PART}"))
+
+
+def write_center(
+    root: Path, center: str, rows: pd.DataFrame | Sequence[dict[str, object]], schema: TableSchema
+) -> Path:
+    """Writes one center's rows, sorted by key; an empty table is written too, so that its schema is known.
+
+    Args:
+        root: The table's folder.
+        center: The partition.
+        rows: The rows, with or without the `center` column.
+        schema: The declared columns; every one must be present, no other may be.
+
+    Raises:
+        FaultError: Columns differ from the schema, a key is doubled, or a value has another type.
+    """
+    frame = pd.DataFrame(rows if isinstance(rows, pd.DataFrame) else list(rows))
+    frame = (frame if len(frame) else pd.DataFrame(columns=list(schema.names()))).assign(center=center)
+    _check_columns(frame, schema, center)
+    keys = list(schema.keys)
+    frame = frame.sort_values(keys, kind="stable")
+    if frame.duplicated(keys).any():
+        twice = frame.loc[frame.duplicated(keys), keys].iloc[0].to_dict()
+        raise FaultError(f"two rows have the same key {twice}", where=f"table {schema.name}, center {center}")
+    stored = _stored(schema)
+    try:
+        table = pa.Table.from_pandas(frame[stored.names], schema=stored, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise FaultError(f"{error}", where=f"table {schema.name}, center {center}") from error
+    path = partition(root, center)
+    _write(table.replace_schema_metadata(stored.metadata), path, keys)
+    return path
+
+
+def read_schema(root: Path) -> pa.Schema:
+    """Returns the Arrow schema of a table with the `center` key in front.
+
+    Raises:
+        DamagedTableError: There is no partition, or two partitions have different schemas.
+    """
+    schemas = {center: _open(partition(root, center)).schema_arrow for center in centers_of(root)}
+    if not schemas:
+        raise DamagedTableError("no partition", where=f"table {root.name}")
+    first, *others = schemas.items()
+    for center, schema in others:
+        if not schema.equals(first[1], check_metadata=False):
+            raise DamagedTableError(
+                f"centers {first[0]} and {center} have different columns", where=f"table {root.name}"
+            )
+    return first[1].insert(0, pa.field("center", pa.string(), nullable=False))
+
+
+def read_table(root: Path, *, centers: Iterable[str] | None = None, columns: Sequence[str] | None = None) -> pa.Table:
+    """Reads rows of the named centers, or of all, sorted by center and key.
+
+    Args:
+        root: The table's folder.
+        centers: Which partitions; all when left out. One that has no partition gives no rows.
+        columns: Which columns besides `center`; all when left out.
+    """
+    schema = read_schema(root)
+    wanted = [name for name in schema.names if columns is None or name in columns or name == "center"]
+    stored = [name for name in wanted if name != "center"]
+    chosen = [c for c in centers_of(root) if centers is None or c in set(centers)]
+    parts = []
+    for center in chosen:
+        part = _open(partition(root, center)).read(columns=stored)
+        parts.append(part.add_column(0, schema.field("center"), pa.array([center] * part.num_rows, pa.string())))
+    target = pa.schema([schema.field(name) for name in wanted], metadata=schema.metadata)
+    if not parts:
+        return target.empty_table()
+    return pa.concat_tables([part.select(wanted).cast(target) for part in parts])
+
+
+def read_frame(
+    root: Path, *, centers: Iterable[str] | None = None, columns: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Reads rows as a pandas frame; a table without any partition gives an empty frame without columns."""
+    if not centers_of(root):
+        return pd.DataFrame()
+    return read_table(root, centers=centers, columns=columns).to_pandas()
+
+
+def keep_centers(root: Path, centers: Iterable[str]) -> list[Path]:
+    """Removes every partition and stray file that does not belong to the named centers."""
+    return sweep(root, {partition(root, center) for center in centers})
+
+
+def content_digest(table: pa.Table) -> str:
+    """Returns a hash of the values alone: no writer's version, no compression, no order of rows."""
+    return combined_digest(row_digest(row) for row in table.to_pylist())
+
+
+def _stored(schema: TableSchema) -> pa.Schema:
+    full = schema.arrow()
+    return pa.schema([item for item in full if item.name != "center"], metadata=full.metadata)
+
+
+def _check_columns(frame: pd.DataFrame, schema: TableSchema, center: str) -> None:
+    missing = set(schema.names()) - set(frame.columns)
+    extra = set(frame.columns) - set(schema.names())
+    if missing or extra:
+        raise FaultError(
+            f"columns missing: {sorted(missing)[:5]}; not declared: {sorted(extra)[:5]}",
+            where=f"table {schema.name}, center {center}",
+        )
+
+
+def _write(table: pa.Table, path: Path, keys: list[str]) -> None:
+    indexed = [key for key in keys if key != "center"]
+    with atomic_path(path) as temporary:
+        pq.write_table(
+            table,
+            temporary,
+            compression="zstd",
+            use_dictionary=indexed,
+            write_statistics=indexed,
+            row_group_size=max(table.num_rows, 1),
+        )
+
+
+def _open(path: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DamagedTableError(
+            f"unreadable: {error}", where=f"{path.parent.parent.name}/{path.parent.name}"
+        ) from error

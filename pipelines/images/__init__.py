@@ -1,0 +1,1 @@
+"""Grids, volumes and masks: geometry, resampling, cropping."""

@@ -1,0 +1,208 @@
+"""Sections that decide which cases there are and what was read of them."""
+
+import re
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from pipelines.params.base import Name, Section
+
+
+class RadmillSection(Section):
+    """Pins what decides feature values."""
+
+    feature_set: str
+
+
+class StudySection(Section):
+    """The study's name and the statements that only a person can make."""
+
+    name: str
+    statements: dict[str, str] = {}
+
+
+class Rule(Section):
+    """One line of the cohort flow: a condition on a column of `clinical` or `acquisition`.
+
+    Exactly one of `equals`, `one_of`, `minimum`/`maximum` and `present` states the condition.
+    """
+
+    column: str
+    reason: str
+    equals: str | float | None = None
+    one_of: list[str | float] | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    present: bool | None = None
+
+    @model_validator(mode="after")
+    def _one_condition(self) -> "Rule":
+        stated = [
+            self.equals is not None,
+            self.one_of is not None,
+            self.minimum is not None or self.maximum is not None,
+            self.present is not None,
+        ]
+        if sum(stated) != 1:
+            raise ValueError("state exactly one of equals, one_of, minimum/maximum, present")
+        return self
+
+
+class CohortSection(Section):
+    """Who belongs to the study. A patient must meet every `include` rule and no `exclude` rule."""
+
+    include: list[Rule] = []
+    exclude: list[Rule] = []
+    rejected: str | None = None
+    withdrawn: list[str] = []
+
+
+class Center(Section):
+    """One institution. `key_id` is written by radmill when the center's key is made."""
+
+    key_id: str | None = None
+    folder: str | None = None
+    phases: dict[Name, str] = Field(default={}, description="series description patterns of this center alone")
+
+
+class CentersSection(Section):
+    """Where models are made, and where they are only tested."""
+
+    development: dict[Name, Center]
+    external: dict[Name, Center]
+
+    @model_validator(mode="after")
+    def _apart(self) -> "CentersSection":
+        both = set(self.development) & set(self.external)
+        if both:
+            raise ValueError(f"{sorted(both)} cannot be development and external at once")
+        return self
+
+    def of(self, role: str) -> dict[str, Center]:
+        """Returns the centers of a role."""
+        return self.development if role == "development" else self.external
+
+
+class Phase(Section):
+    """How a DICOM series is recognized as this phase.
+
+    Args:
+        series_description: A regular expression on SeriesDescription.
+        delay_s: Seconds from contrast start to acquisition, as a range; used where the tags tell it.
+        required: Whether a patient without it is refused.
+    """
+
+    series_description: str
+    delay_s: tuple[float, float] | None = None
+    required: bool = True
+
+    @field_validator("series_description")
+    @classmethod
+    def _is_pattern(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from error
+        return value
+
+
+class LabelSection(Section):
+    """The outcome: its column in `clinical.csv`, and which values are positive and negative."""
+
+    name: Name
+    column: str
+    positive: list[str | int]
+    negative: list[str | int]
+
+    @model_validator(mode="after")
+    def _disjoint(self) -> "LabelSection":
+        both = {str(v) for v in self.positive} & {str(v) for v in self.negative}
+        if both or not self.positive or not self.negative:
+            raise ValueError("positive and negative must each name at least one value and share none")
+        return self
+
+
+class Roi(Section):
+    """Which outlined region is the tumor.
+
+    Args:
+        name: What radmill calls it.
+        pattern: A regular expression on RTSTRUCT ROI names and DICOM-SEG segment labels.
+        number: The ROI or segment number, where names say nothing.
+        label: The mask value in NIfTI and NRRD files, or `auto` when there is exactly one non-zero value.
+    """
+
+    name: Name = "tumor"
+    pattern: str = ".*"
+    number: int | None = None
+    label: int | Literal["auto"] = "auto"
+
+
+class ClinicalColumn(Section):
+    """A declared column of `clinical.csv`.
+
+    Args:
+        kind: Its type; `category` needs `values`.
+        values: The values that may occur.
+        minimum: The smallest plausible number.
+        maximum: The largest plausible number.
+        unit: Its unit.
+        required: Whether a center may lack the column.
+    """
+
+    kind: Literal["number", "integer", "category", "boolean", "text"] = "number"
+    values: list[str] = []
+    minimum: float | None = None
+    maximum: float | None = None
+    unit: str = ""
+    description: str = ""
+    required: bool = True
+
+
+class IngestSection(Section):
+    """How images, masks and clinical tables are read.
+
+    Args:
+        roi: Which region is the tumor.
+        roi_policy: What to do with several lesions.
+        observer_policy: Which observer's mask features come from, or `majority`, or `staple`.
+        clinical: The declared clinical columns.
+        slice_gap_tolerance: Largest deviation of a slice distance from the median, as a share of it.
+        grid_tolerance_mm: Up to here image and mask grids count as the same.
+        resample_mask_within_mm: A mask on another grid is resampled if origin and extent differ by less; 0 refuses.
+        direction_tolerance: Largest departure of NIfTI axes from orthonormal that is repaired.
+        minimum_roi_voxels: A smaller region is refused.
+        fractional_threshold: From this occupancy on a voxel of a fractional DICOM-SEG is inside.
+    """
+
+    roi: Roi = Roi()
+    roi_policy: Literal["largest", "union", "each"] = "union"
+    observer_policy: str = "majority"
+    clinical: dict[str, ClinicalColumn] = {}
+    slice_gap_tolerance: float = Field(default=0.02, gt=0, lt=0.5)
+    grid_tolerance_mm: float = Field(default=0.01, gt=0)
+    resample_mask_within_mm: float = Field(default=0.0, ge=0)
+    direction_tolerance: float = Field(default=1e-4, gt=0)
+    minimum_roi_voxels: int = Field(default=8, ge=1)
+    fractional_threshold: float = Field(default=0.5, gt=0, le=1)
+
+
+class Margin(Section):
+    """How much image is stored around the region, so that a stored case gives the values of the full image."""
+
+    mm: float = Field(ge=0)
+    voxels: int = Field(ge=0)
+
+
+class ExtractionSection(Section):
+    """Feature settings under PyRadiomics's own keys (`imageType`, `featureClass`, `setting`).
+
+    Args:
+        engine: Which engine computes.
+        default: Settings of every phase: the keys themselves, or `file:` with a PyRadiomics parameter file.
+        by_phase: For a phase, keys laid over the default, `setting` merged key by key.
+    """
+
+    engine: Literal["fast", "pyradiomics"] = "pyradiomics"
+    default: dict[str, object]
+    by_phase: dict[Name, dict[str, object]] = {}

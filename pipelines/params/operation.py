@@ -1,0 +1,46 @@
+"""Sections that decide what is let in, how new hospitals are scored, and where work runs."""
+
+from pydantic import Field
+
+from pipelines.params.base import Name, Section
+
+
+class Gates(Section):
+    """Limits a model must meet to be promoted; one left out is not asked for."""
+
+    external_auc_minimum: float | None = None
+    external_auc_low_minimum: float | None = None
+    calibration_slope_range: tuple[float, float] | None = None
+    external_n_minimum: int | None = None
+    not_worse_than_champion_by: float | None = None
+
+
+class RegistrySection(Section):
+    """The registered model's name, its gates and its intended use."""
+
+    name: Name
+    intended_use: str
+    gates: Gates = Gates()
+
+
+class ScoringSection(Section):
+    """How the cases of new hospitals are taken and scored."""
+
+    quiet_s: float = Field(default=0.0, ge=0)
+    drift_reference_quantiles: int = Field(default=21, ge=5)
+
+
+class ClusterSection(Section):
+    """Where work runs. Nothing here changes a value, so no stage depends on it.
+
+    Args:
+        workers: How many processes; 0 means one less than there are cores, and at least one.
+        memory_gb: How much memory all of them may use; 0 means what the machine has.
+        window: How many cases are in flight.
+        timeout_s: When one case is given up.
+    """
+
+    workers: int = Field(default=0, ge=0)
+    memory_gb: float = Field(default=0, ge=0)
+    window: int = Field(default=64, ge=1)
+    timeout_s: float = Field(default=1800, gt=0)

@@ -1,0 +1,141 @@
+"""Reads `params.yaml`: every error at once, each with the path of its key, the value seen and what is allowed."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError, model_validator
+
+from featurestore.errors import InputError
+from featurestore.files import atomic_path
+from pipelines.params.base import Name, Section
+from pipelines.params.data import (
+    CentersSection,
+    CohortSection,
+    ExtractionSection,
+    IngestSection,
+    LabelSection,
+    Margin,
+    Phase,
+    RadmillSection,
+    StudySection,
+)
+from pipelines.params.modelling import EvaluationSection, Model, Service, SplitSection, TuningSection
+from pipelines.params.operation import ClusterSection, RegistrySection, ScoringSection
+
+
+class ParamsError(InputError):
+    """`params.yaml` says something it may not."""
+
+    default_remedy = "correct the keys named above in params.yaml; nothing was changed"
+
+
+class CaseRules(Section):
+    """What decides how a center's files become cases; a model package carries its own copy."""
+
+    cohort: CohortSection = CohortSection()
+    phases: dict[Name, Phase]
+    label: LabelSection
+    ingest: IngestSection = IngestSection()
+    margin: Margin
+
+
+class Params(Section):
+    """All of `params.yaml`."""
+
+    radmill: RadmillSection
+    study: StudySection
+    cohort: CohortSection = CohortSection()
+    centers: CentersSection
+    phases: dict[Name, Phase]
+    label: LabelSection
+    ingest: IngestSection = IngestSection()
+    margin: Margin
+    extraction: ExtractionSection
+    services: dict[Name, Service]
+    split: SplitSection
+    models: dict[Name, Model]
+    tuning: TuningSection
+    evaluation: EvaluationSection
+    registry: RegistrySection
+    scoring: ScoringSection = ScoringSection()
+    cluster: ClusterSection = ClusterSection()
+
+    def case_rules(self) -> CaseRules:
+        """Returns what ingest needs to know."""
+        return CaseRules(
+            cohort=self.cohort, phases=self.phases, label=self.label, ingest=self.ingest, margin=self.margin
+        )
+
+    @model_validator(mode="after")
+    def _names_resolve(self) -> "Params":
+        complaints = [
+            *_unknown("services.{}.phases", {k: s.phases for k, s in self.services.items()}, self.phases),
+            *_unknown("models.{}.service", {k: [m.service] for k, m in self.models.items()}, self.services),
+            *_unknown("extraction.by_phase", {"": list(self.extraction.by_phase)}, self.phases),
+        ]
+        if complaints:
+            raise ValueError("; ".join(complaints))
+        return self
+
+
+def _unknown(path: str, named: dict[str, list[str]], known: dict[str, Any]) -> list[str]:
+    return [
+        f"{path.format(key)} names {value!r}, which is not declared (there are {', '.join(sorted(known)) or 'none'})"
+        for key, values in named.items()
+        for value in values
+        if value not in known
+    ]
+
+
+def load_params(path: Path) -> Params:
+    """Reads and checks `params.yaml`.
+
+    Raises:
+        ParamsError: The file is missing, is no YAML, or breaks a rule; all complaints are in the message.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ParamsError("there is no such file", where=path.name) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ParamsError(f"not valid YAML: {error}", where=path.name) from error
+    return parse_params(content, where=path.name)
+
+
+def parse_params(content: object, where: str = "params.yaml") -> Params:
+    """Checks settings that were read elsewhere."""
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        raise ParamsError("\n".join(_complaint(dict(item)) for item in error.errors()), where=where) from error
+
+
+def edit_params(path: Path, edit: Callable[[Any], None]) -> None:
+    """Changes `params.yaml` in place and keeps its comments and order.
+
+    Args:
+        path: The file.
+        edit: Is handed the parsed mapping and changes it.
+    """
+    from ruamel.yaml import YAML
+
+    editor = YAML()
+    editor.preserve_quotes = True
+    editor.width = 120
+    content = editor.load(path.read_text(encoding="utf-8"))
+    edit(content)
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as handle:
+        editor.dump(content, handle)
+
+
+def _complaint(item: dict[str, Any]) -> str:
+    place = ".".join(str(part) for part in item["loc"]) or "(whole file)"
+    if item["type"] == "extra_forbidden":
+        return f"  {place}: unknown key"
+    if item["type"] == "missing":
+        return f"  {place}: missing"
+    seen = item["input"]
+    shown = f", seen {seen!r}" if isinstance(seen, str | int | float | bool | type(None)) else ""
+    return f"  {place}: {item['msg'].removeprefix('Value error, ')}{shown}"

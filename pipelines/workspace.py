@@ -1,0 +1,128 @@
+"""Where things lie in a study, and which study a command is in."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from featurestore.errors import InputError
+from featurestore.files import exclusive
+
+Role = Literal["development", "external"]
+ROLES: tuple[Role, ...] = ("development", "external")
+VIEWS = ("cases", "clinical", "acquisition", "qc")
+
+
+class NoStudyError(InputError):
+    """The command needs a study and there is none here."""
+
+    default_remedy = "change into a study's folder, or make one with `radmill init DIR`"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The paths of one study. `root` holds `params.yaml` and `dvc.yaml`."""
+
+    root: Path
+
+    @classmethod
+    def find(cls, start: Path | None = None) -> "Workspace":
+        """Returns the study that `start`, or the current folder, lies in.
+
+        Raises:
+            NoStudyError: No folder upwards has both `params.yaml` and `dvc.yaml`.
+        """
+        here = (start or Path.cwd()).resolve()
+        for folder in (here, *here.parents):
+            if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
+                return cls(folder)
+        raise NoStudyError("no params.yaml and dvc.yaml here or in a folder above", where=here.name)
+
+    @property
+    def params(self) -> Path:
+        """The study's settings."""
+        return self.root / "params.yaml"
+
+    @property
+    def incoming(self) -> Path:
+        """Where new hospitals drop data, one folder each."""
+        return self.root / "incoming"
+
+    @property
+    def keys(self) -> Path:
+        """One pseudonym key a center; in neither git nor DVC."""
+        return self.root / "private" / "keys"
+
+    @property
+    def private(self) -> Path:
+        """What may name patients (file index by hash); in neither git nor DVC."""
+        return self.root / "private"
+
+    @property
+    def state(self) -> Path:
+        """Scratch that may be deleted at any time: locks, partial results, search journals."""
+        return self.root / ".radmill"
+
+    def raw(self, center: str) -> Path:
+        """What a labelled center sent."""
+        return self.root / "data" / "raw" / center
+
+    def intake(self, role: Role) -> Path:
+        """Sizes and hashes of the files of a role's centers."""
+        return self.root / "data" / "intake" / role
+
+    def cases(self, role: Role) -> Path:
+        """Cropped volumes and masks."""
+        return self.root / "data" / "cases" / role
+
+    def view(self, role: Role, name: str) -> Path:
+        """A table made by ingest: cases, clinical, acquisition or qc."""
+        return self.root / "data" / "views" / role / name
+
+    def outcomes(self, role: Role) -> Path:
+        """The labels, apart from everything else."""
+        return self.root / "data" / "outcomes" / role
+
+    def features(self, role: Role, view: str = "radiomics") -> Path:
+        """A table made by extract: radiomics, or qc of extraction."""
+        return self.root / "data" / "features" / role / view
+
+    @property
+    def validation(self) -> Path:
+        """The report of the validation rules."""
+        return self.root / "data" / "validation.json"
+
+    def training(self, service: str) -> Path:
+        """The frozen training set of a feature service."""
+        return self.root / "data" / "training" / service
+
+    def model(self, name: str) -> Path:
+        """A candidate: package, out-of-fold predictions, search history."""
+        return self.root / "data" / "models" / name
+
+    @property
+    def evaluation(self) -> Path:
+        """Metrics, tables and curves of every model on every cohort."""
+        return self.root / "data" / "evaluation"
+
+    @property
+    def reports(self) -> Path:
+        """Pages for people."""
+        return self.root / "reports"
+
+    @property
+    def models(self) -> Path:
+        """The registry: ledger, evidence, packages, training sets."""
+        return self.root / "models"
+
+    @property
+    def deployment(self) -> Path:
+        """Scoring's own root; nothing in it belongs to the stage graph."""
+        return self.root / "deployment"
+
+    @contextmanager
+    def lock(self, work: str, name: str = "study") -> Iterator[None]:
+        """Holds the study's (or the deployment's) lock; a second run is told who holds it."""
+        with exclusive(self.state / f"{name}.lock", work):
+            yield
