@@ -1,0 +1,1 @@
+"""The extraction engines, their settings and the catalogue of features."""
