@@ -7,6 +7,7 @@ from typing import Protocol
 import SimpleITK as sitk
 
 from featurestore.errors import CaseError, InputError
+from pipelines.images.files import DamagedImageError, read_image
 
 Features = dict[str, float]
 """Values under PyRadiomics's names and in its order; NaN where a feature is not defined for the region."""
@@ -21,6 +22,13 @@ class ExtractionError(CaseError):
 
     code = "extraction_refused"
     default_remedy = "look at the region in a viewer; correct the mask, or put the case aside"
+
+
+class UnreadableError(ExtractionError):
+    """The file is no image."""
+
+    code = "unreadable"
+    default_remedy = "open it in a viewer; a stored case is made anew by `radmill ingest`"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,11 +72,14 @@ class Extractor(Protocol):
 
 
 def as_image(source: sitk.Image | Path | str) -> sitk.Image:
-    """Returns the image itself, or the one in the file."""
+    """Returns the image itself, or the one in the file.
+
+    Raises:
+        UnreadableError: The file is missing or no image.
+    """
     if isinstance(source, sitk.Image):
         return source
     try:
-        return sitk.ReadImage(str(source))
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1] if str(error).strip() else "no reason given"
-        raise ExtractionError(f"unreadable image: {reason}", where=Path(source).name) from error
+        return read_image(Path(source))
+    except DamagedImageError as error:
+        raise UnreadableError(error.what, where=error.where) from error
