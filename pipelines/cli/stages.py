@@ -1,11 +1,13 @@
 """The stage verbs. DVC calls them; people may too. They exit 0 when done: refused cases are rows of `qc`."""
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict, is_dataclass
 from typing import cast
 
 import click
 
+from featurestore.files import write_json
 from pipelines.cli.terminal import TerminalProgress, print_facts
 from pipelines.params import Params, load_params
 from pipelines.workspace import ROLES, Role, Workspace
@@ -37,8 +39,11 @@ def ingest(role: Role) -> None:
     from pipelines.ingest.ingest import ingest as step
 
     def body(workspace: Workspace, params: Params) -> object:
+        progress = TerminalProgress()
         with open_runner(params.cluster) as runner:
-            return step(workspace, params, role, runner, TerminalProgress())
+            summary = step(workspace, params, role, runner, progress)
+        record_cost(workspace, "ingest", progress)
+        return summary
 
     _stage(f"ingest {role}", body)
 
@@ -51,8 +56,11 @@ def extract(role: Role) -> None:
     from pipelines.execution.extract import extract as step
 
     def body(workspace: Workspace, params: Params) -> object:
+        progress = TerminalProgress()
         with open_runner(params.cluster) as runner:
-            return step(workspace, params, role, runner, TerminalProgress())
+            summary = step(workspace, params, role, runner, progress)
+        record_cost(workspace, "extract", progress)
+        return summary
 
     _stage(f"extract {role}", body)
 
@@ -106,6 +114,15 @@ def _stage(work: str, body: Body) -> None:
     if is_dataclass(summary) and not isinstance(summary, type):
         shown = {name: _short(value) for name, value in asdict(summary).items()}
         print_facts({name: value for name, value in shown.items() if value not in (None, "")})
+
+
+def record_cost(workspace: Workspace, work: str, progress: TerminalProgress) -> None:
+    """Keeps what a case cost on this machine, for `radmill status` to foretell the next run."""
+    if progress.cost_s is None:
+        return
+    path = workspace.state / "costs.json"
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    write_json(path, {**known, work: round(progress.cost_s, 4)})
 
 
 def _short(value: object) -> object:

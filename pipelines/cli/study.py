@@ -143,7 +143,7 @@ def key() -> None:
 @key.command("list")
 def key_list() -> None:
     """Show each center's key id and whether the key is here."""
-    from pipelines.ingest.pseudonyms import key_state
+    from pipelines.status import key_state
 
     workspace = Workspace.find()
     print_table("Keys", key_state(workspace, load_params(workspace.params)))
@@ -166,5 +166,7 @@ def key_import(center: str, file: Path) -> None:
     from pipelines.ingest.pseudonyms import import_key
 
     workspace = Workspace.find()
-    import_key(workspace, load_params(workspace.params), center, file)
+    centers = load_params(workspace.params).centers
+    known = {**centers.development, **centers.external}
+    import_key(workspace.keys, center, file, known[center].key_id if center in known else None)
     click.echo(f"The key of {center} is in place.")

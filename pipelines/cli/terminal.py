@@ -16,6 +16,7 @@ class TerminalProgress:
     """Writes `work: done / total, failed, time left` on stderr; one rewritten line on a terminal, seldom lines else."""
 
     def __init__(self) -> None:
+        self.cost_s: float | None = None
         self._live = sys.stderr.isatty()
         self._work, self._total, self._done, self._failed = "", 0, 0, 0
         self._began = self._told = 0.0
@@ -46,6 +47,7 @@ class TerminalProgress:
         if self._total:
             lead = "\r\033[K" if self._live else ""
             took = time.monotonic() - self._began
+            self.cost_s = took / max(self._done, 1)
             click.echo(f"{lead}{self._work}: {self._done} done, {self._failed} failed, {took:.0f} s", err=True)
         self._total = 0
 

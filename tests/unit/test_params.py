@@ -9,6 +9,7 @@ import yaml
 
 from pipelines.params import edit_params, load_params, parse_params
 from pipelines.params.reading import ParamsError
+from pipelines.params.reference import reference_page
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "params.yaml"
 
@@ -79,3 +80,9 @@ def test_editing_keeps_comments(tmp_path: Path) -> None:
 def test_rules_survive_the_way_through_a_package(content: Any) -> None:
     rules = parse_params(content).case_rules()
     assert type(rules).model_validate(rules.model_dump(mode="json")) == rules
+
+
+def test_the_reference_page_is_the_one_the_code_gives() -> None:
+    page = TEMPLATE.parent / "docs" / "reference" / "params.md"
+    assert page.read_text() == reference_page(), "run `python -m pipelines.params.reference`"
+    assert "| `seed` | integer | – |" in reference_page()
