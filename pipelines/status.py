@@ -14,7 +14,8 @@ import pandas as pd
 from featurestore.errors import RadmillError
 from featurestore.files import free_bytes
 from featurestore.tables import read_frame
-from pipelines.ingest.clinical import clinical_outlook
+from pipelines.ingest.clinical import read_clinical
+from pipelines.ingest.places import study_places
 from pipelines.ingest.pseudonyms import key_path, load_key
 from pipelines.params import Params
 from pipelines.record import FEATURE_SET
@@ -95,19 +96,30 @@ def _key(workspace: Workspace, center: str, key_id: str | None) -> str:
 
 def _center_row(workspace: Workspace, params: Params, role: Role, center: str, remarks: list[str]) -> Row:
     section = params.centers.of(role)[center]
-    folder = workspace.raw(section.folder or center)
+    folder = study_places(workspace, params, role).raw[center]
     row: Row = {"role": role, "center": center, "files": None, "MB": None, "patients": None, "positive": None}
     row |= {"negative": None, "no label": None, "key": _key(workspace, center, section.key_id)}
     if not folder.is_dir():
-        remarks.append(f"{center}: its folder data/raw/{section.folder or center} is not there")
+        remarks.append(f"{center}: its folder {folder.relative_to(workspace.root)} is not there")
         return row
     sizes = list(_sizes(folder))
     row |= {"files": len(sizes), "MB": round(sum(sizes) / 1e6)}
     try:
-        row |= clinical_outlook(folder, params.label, params.ingest.clinical)
+        row |= _clinical_counts(folder / "clinical.csv", center, params)
     except RadmillError as error:
         remarks.append(f"{center}: {error.what}")
     return row
+
+
+def _clinical_counts(path: Path, center: str, params: Params) -> Row:
+    table = read_clinical(path, center, params.ingest.clinical, params.label)
+    labels = [patient.label for patient in table.patients.values()]
+    return {
+        "patients": len(labels),
+        "positive": labels.count(1),
+        "negative": labels.count(0),
+        "no label": labels.count(None),
+    }
 
 
 def _sizes(folder: Path) -> Iterator[int]:
