@@ -39,14 +39,6 @@ class MoveRefusedError(InputError):
     default_remedy = "`radmill models` shows the state of each version"
 
 
-class GateRefusedError(InputError):
-    """A gate is not passed."""
-
-    default_remedy = (
-        "improve the model, or record an override with its reason: `radmill promote MODEL --override REASON`"
-    )
-
-
 class BrokenLedgerError(FaultError):
     """The ledger's chain does not hold."""
 
@@ -59,3 +51,21 @@ class CommandFailedError(FaultError):
     default_remedy = (
         "the registry is as before or the same command completes it; mend what the message names and repeat"
     )
+
+
+class NoRepositoryError(InputError):
+    """Events are lines of a file in git, and there is no git here."""
+
+    default_remedy = "make studies with `radmill init`, or run `git init` in the study"
+
+
+class StaleCandidateError(InputError):
+    """The candidate was made from another training set than the one that lies here."""
+
+    default_remedy = "`radmill run` brings the candidate up to date; then register it"
+
+
+class NoFormerChampionError(InputError):
+    """There is nothing to roll back to."""
+
+    default_remedy = "promote another version instead"
