@@ -1,8 +1,8 @@
 """Stored cases as compressed NIfTI: same content, same bytes, and never half written.
 
-NIfTI keeps spacing and origin in single precision, which would move shape features by up to 1e-7. Both stand once more in
-double precision in the header's free description, where other programs ignore them, so that a stored case has the grid
-of its image to the last bit.
+NIfTI keeps spacing and origin in single precision, which would move shape features by up to 1e-7. Both stand once more
+in double precision in the header's free description, where other programs ignore them, so that a stored case has the
+grid of its image to the last bit.
 """
 
 import base64

@@ -6,7 +6,7 @@ from pipelines.images.grid import Grid
 
 
 def compare_grids(image: Grid, mask: Grid, tolerance_mm: float) -> list[str]:
-    """Returns a sentence for each of size, spacing, origin and direction that differs; none when the grids are the same.
+    """Returns a phrase for each of size, spacing, origin and direction that differs; none when the grids are the same.
 
     Spacing and direction are judged by how far they move the far corner of the image, so that one tolerance in
     millimeters holds for all three and a grid rounded to single precision counts as the same.

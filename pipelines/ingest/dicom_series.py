@@ -4,9 +4,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import SimpleITK as sitk
 
 from pipelines.ingest.dicom_header import DicomHeader, read_header
+from pipelines.ingest.pixels import slice_values, values_of
+from pipelines.ingest.problems import DuplicateSlicesError, MixedSeriesError, NotVolumeError, TruncatedFileError
+from pipelines.ingest.slices import Slice, place, slices_of
+from pipelines.ingest.stack import by_position, check_one_grid, stacked
 
 __all__ = ["Acquisition", "DicomHeader", "read_header", "read_series"]
 
@@ -47,8 +52,8 @@ class Acquisition:
 def read_series(headers: Sequence[DicomHeader], *, gap_tolerance: float = 0.02) -> tuple[sitk.Image, Acquisition]:
     """Reads one series into a volume.
 
-    Slices are ordered by position along their normal. Values are HU for CT, else the stored values with their slope: int16
-    when that is exact, else float32.
+    Slices are ordered by position along their normal. Values are HU for CT, else the stored values with their slope:
+    int16 when that is exact, else float32. PET is not converted: its unit is in `Acquisition.units`.
 
     Args:
         headers: The series' files, in any order.
@@ -65,4 +70,78 @@ def read_series(headers: Sequence[DicomHeader], *, gap_tolerance: float = 0.02) 
         NotVolumeError: There is one slice only.
         UnreadableError: Tags that place the slices are missing.
     """
-    raise NotImplementedError
+    if not headers:
+        raise NotVolumeError("the series has no file")
+    notes: list[str] = []
+    slices = slices_of(_images(headers, notes))
+    check_one_grid(slices)
+    stack = stacked(_one_at_each_position(by_position(slices), notes), gap_tolerance)
+    image = sitk.GetImageFromArray(values_of(stack.slices))
+    first = stack.slices[0]
+    row_mm, column_mm = first.spacing_mm
+    image.SetSpacing((column_mm, row_mm, stack.spacing_mm))
+    image.SetOrigin(tuple(float(value) for value in first.position_mm))
+    image.SetDirection(stack.direction)
+    return image, _acquisition([part.header for part in stack.slices], image.GetSpacing(), notes)
+
+
+def _images(headers: Sequence[DicomHeader], notes: list[str]) -> list[DicomHeader]:
+    images = [header for header in headers if header.kind == "image" and not header.is_localizer]
+    cut = [header for header in images if header.is_truncated]
+    if cut:
+        raise TruncatedFileError(f"{len(cut)} of {len(images)} files end before their pixels do, {_places(cut)}")
+    if not images:
+        raise NotVolumeError(f"none of the series' {len(headers)} files is an image other than a localizer")
+    if len(images) < len(headers):
+        notes.append(f"{len(headers) - len(images)} files left out: localizers or no grayscale images")
+    return images
+
+
+def _places(cut: Sequence[DicomHeader]) -> str:
+    told = [header for header in cut if header.position_mm and header.orientation]
+    if not told:
+        return "their positions unknown"
+    part = slices_of(told[:1])[0]
+    return f"the first at {place(part.position_mm, part.normal)} mm"
+
+
+def _one_at_each_position(places: list[list[Slice]], notes: list[str]) -> list[Slice]:
+    crowded = [group for group in places if len(group) > 1]
+    for group in crowded:
+        first = slice_values(group[0])
+        if any(not np.array_equal(first, slice_values(other)) for other in group[1:]):
+            _refuse_crowded(crowded, group, len(places))
+    if crowded:
+        notes.append(f"{len(crowded)} slices were sent more than once with the same pixels; one of each was taken")
+    return [group[0] for group in places]
+
+
+def _refuse_crowded(crowded: list[list[Slice]], group: list[Slice], n_places: int) -> None:
+    where = f"{place(group[0].position_mm, group[0].normal)} mm"
+    if 2 * len(crowded) > n_places:
+        numbers = sorted({part.header.acquisition for part in group if part.header.acquisition is not None})
+        named = f", acquisitions {', '.join(map(str, numbers))}" if len(numbers) > 1 else ""
+        raise MixedSeriesError(f"{len(crowded)} of {n_places} positions hold {len(group)} different slices{named}")
+    raise DuplicateSlicesError(
+        f"{len(group)} different slices lie at {where}; so do {len(crowded) - 1} other positions"
+    )
+
+
+def _acquisition(headers: Sequence[DicomHeader], spacing: tuple[float, float, float], notes: list[str]) -> Acquisition:
+    first = headers[0]
+    kernels = sorted({header.kernel for header in headers})
+    if len(kernels) > 1:
+        notes.append(f"{len(kernels)} convolution kernels: {', '.join(kernels)}")
+    delays = [header.contrast_delay_s for header in headers if header.contrast_delay_s is not None]
+    return Acquisition(
+        modality=first.modality,
+        manufacturer=first.manufacturer,
+        model=first.model,
+        kernel=first.kernel,
+        kvp=first.kvp,
+        slice_thickness_mm=first.thickness_mm,
+        spacing_mm=spacing,
+        contrast_delay_s=min(delays, default=None),
+        units="HU" if first.modality == "CT" else first.units,
+        notes=tuple(notes),
+    )

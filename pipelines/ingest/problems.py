@@ -1,6 +1,6 @@
 """What can be wrong with a case: one class, one code and one remedy per cause.
 
-Messages name slices, positions, sizes and region names, and never a file, a UID or a patient: they end in the `qc` table.
+Messages name slices, positions, sizes and regions, and never a file, a UID or a patient: they end in the `qc` table.
 """
 
 from typing import Literal
