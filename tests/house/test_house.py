@@ -30,6 +30,7 @@ LEVELS = {
     "pipelines.reporting": 10,
     "pipelines.demo": 11,
     "pipelines.study": 12,
+    "pipelines.candidates": 12,
     "pipelines.status": 12,
     "pipelines.window": 12,
     "pipelines.doctor": 12,
