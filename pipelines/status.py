@@ -19,6 +19,7 @@ from pipelines.ingest.places import study_places
 from pipelines.ingest.pseudonyms import key_path, load_key
 from pipelines.params import Params
 from pipelines.record import FEATURE_SET
+from pipelines.scoring.places import Deployment
 from pipelines.scoring.scores import current_scores, read_scores
 from pipelines.workspace import ROLES, Role, Workspace
 
@@ -193,24 +194,28 @@ def interval(values: dict[str, float | None]) -> str:
 def _incoming_rows(workspace: Workspace) -> list[Row]:
     folders = sorted(p for p in workspace.incoming.glob("*") if p.is_dir()) if workspace.incoming.is_dir() else []
     scores = current_scores(read_scores(workspace.deployment / "scores"))
-    qc = read_frame(workspace.deployment / "views" / "qc")
     return [
         {
             "center": folder.name,
             "files": sum(1 for _ in _sizes(folder)),
             "scored": int((scores["center"] == folder.name).sum()),
             "positive": int(scores.loc[scores["center"] == folder.name, "positive"].sum()),
-            "refused": int(((qc["center"] == folder.name) & qc["status"].isin(REFUSALS)).sum()) if len(qc) else 0,
+            "not scored": _n_refused(Deployment(workspace).ingest(folder.name).views / "qc"),
         }
         for folder in folders
     ]
+
+
+def _n_refused(root: Path) -> int:
+    qc = read_frame(root)
+    return int(qc["status"].isin(REFUSALS).sum()) if len(qc) else 0
 
 
 def _champion(workspace: Workspace) -> str:
     from registry.lifecycle import Registry
 
     champion = Registry(workspace.root).champion()
-    return f"{champion.model} (version {champion.version})" if champion else "none yet"
+    return f"{champion.model} (version {champion.number})" if champion else "none yet"
 
 
 def _work(workspace: Workspace, params: Params, centers: list[Row], cases: list[Row]) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipelines.cli.terminal import print_facts, print_table
+from pipelines.cli.terminal import print_table
 from pipelines.workspace import ROLES, Workspace
 
 if TYPE_CHECKING:
