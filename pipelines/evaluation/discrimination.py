@@ -158,10 +158,39 @@ def bootstrap_auc(y: Labels, p: Floats, counts: Floats, confidence: float) -> Es
 
 def weighted_auc(y: Labels, p: Floats, counts: Floats) -> Floats:
     """Returns the area on each bootstrap draw, NaN where a draw has one class, shape (n_draws,)."""
+    return _share(*_pairs_won(y, p, counts))
+
+
+def bootstrap_fold_auc(y: Labels, p: Floats, fold: NDArray[np.integer], counts: Floats, confidence: float) -> Estimate:
+    """Returns the cross-validated area with its bootstrap percentile interval; the models are not fitted again.
+
+    Args:
+        y: Labels, shape (n,).
+        p: Out-of-fold probabilities, one column a repeat, shape (n, n_repeats).
+        fold: The fold in which each patient was held out, shape (n, n_repeats).
+        counts: How often each patient was drawn, shape (n_draws, n).
+        confidence: The interval's confidence.
+    """
+    found = fold_auc_estimate(y, p, fold, confidence)
+    if found.value is None:
+        return found
+    won, pairs = np.zeros(len(counts)), np.zeros(len(counts))
+    for repeat in range(p.shape[1]):
+        for number in np.unique(fold[:, repeat]):
+            held = np.flatnonzero(fold[:, repeat] == number)
+            of_fold = _pairs_won(y[held], p[held, repeat], counts[:, held])
+            won, pairs = won + of_fold[0], pairs + of_fold[1]
+    return percentile(found.value, _share(won, pairs), confidence)
+
+
+def _pairs_won(y: Labels, p: Floats, counts: Floats) -> tuple[Floats, Floats]:
+    """Returns per draw in how many pairs the positive has the higher score, ties half, and how many pairs there are."""
     positive, negative = _weights_by_score(y, p, counts)
     below = np.cumsum(negative, axis=1) - negative
-    won = (positive * (below + negative / 2)).sum(axis=1)
-    pairs = positive.sum(axis=1) * negative.sum(axis=1)
+    return (positive * (below + negative / 2)).sum(axis=1), positive.sum(axis=1) * negative.sum(axis=1)
+
+
+def _share(won: Floats, pairs: Floats) -> Floats:
     return np.divide(won, pairs, out=np.full(len(won), np.nan), where=pairs > 0)
 
 
