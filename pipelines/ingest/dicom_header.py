@@ -1,26 +1,33 @@
 """What is needed of one DICOM file to decide what it is, without its pixels."""
 
 import math
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from pydicom import dcmread
-from pydicom.config import disable_value_validation
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import InvalidDicomError
-from pydicom.multival import MultiValue
-from pydicom.uid import UID, ImplicitVRLittleEndian
+from pydicom.filereader import read_partial
+from pydicom.tag import BaseTag
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from pipelines.ingest.dicom_values import CUT, ends_early, found, number, numbers, quiet, seconds, text
 from pipelines.ingest.problems import TruncatedFileError
 
 Kind = Literal["image", "rtstruct", "seg", "other"]
 
 _RTSTRUCT = "1.2.840.10008.5.1.4.1.1.481.3"
 _SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
+_NAMELESS = "a DICOM file ends before it says what and whose it is"
+_DICOMDIR = "1.2.840.10008.1.3.10"
+_VOLUME_CLASSES = frozenset(
+    f"1.2.840.10008.5.1.4.1.1.{ending}"
+    for ending in ("2", "2.1", "2.2", "4", "4.1", "4.4", "128", "128.1", "130")  # CT, MR and PET, enhanced and legacy
+)
+_UNDEFINED_LENGTH = 0xFFFFFFFF
+_LAST_IDENTITY_TAG = 0x0020000E  # SeriesInstanceUID: who, what, and which series stand before
 _DAY_S = 86400.0
 
 
@@ -59,7 +66,7 @@ class DicomHeader:
         acquisition_time_s: AcquisitionTime, else ContentTime, in seconds of the day.
         contrast_agent: ContrastBolusAgent.
         contrast_start_s: ContrastBolusStartTime in seconds of the day.
-        is_truncated: The file ends before its uncompressed pixels do.
+        is_truncated: The file ends early.
         regions: Number and name of each ROI or segment.
         references: Series that an RTSTRUCT or SEG was made on.
         instances: Images that an RTSTRUCT or SEG was made on.
@@ -127,76 +134,71 @@ class DicomHeader:
 def read_header(path: Path) -> DicomHeader | None:
     """Reads what is needed of a DICOM file; none if it is no DICOM file.
 
+    A file cut off after its identity gives a header with `is_truncated`, so that its patient is known.
+
     Raises:
-        TruncatedFileError: The file is DICOM and ends inside its header.
+        TruncatedFileError: The file is DICOM and ends before it says what and whose it is.
     """
     with quiet(), path.open("rb") as handle:
         try:
-            dataset = dcmread(handle, stop_before_pixels=True)
+            dataset, is_whole = _read_to_pixels(handle)
         except InvalidDicomError:
             return None
-        except EOFError as error:
-            raise TruncatedFileError("a DICOM file ends inside its header") from error
-        available = path.stat().st_size - handle.tell()
-        if "SOPClassUID" not in dataset:
+        except CUT as error:
+            if not ends_early(error):
+                raise
+            raise TruncatedFileError(_NAMELESS) from error
+        available = path.stat().st_size - handle.tell() if is_whole else 0
+        if text(dataset.file_meta, "MediaStorageSOPClassUID") == _DICOMDIR:
             return None
-        return _header(path, dataset, available)
+        header = _header(path, dataset, available, is_whole) if "SOPClassUID" in dataset else None
+    if header is None or (header.is_truncated and not header.series_uid):
+        raise TruncatedFileError(_NAMELESS)
+    return header
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Lets pydicom read values that break a length or character rule, without a warning for each."""
-    with disable_value_validation(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-def number(dataset: Dataset, keyword: str) -> float | None:
-    """Returns a numeric value of the data set or its shared functional groups; none if absent or no number."""
-    value = found(dataset, keyword)
+def _read_to_pixels(handle: BinaryIO) -> tuple[FileDataset, bool]:
+    """Returns the data set up to its pixels, or up to its identity if the file ends early; and whether it is whole."""
     try:
-        return None if value is None else float(value)
-    except (TypeError, ValueError):
-        return None
+        dataset = dcmread(handle, stop_before_pixels=True)
+        return dataset, not _last_value_cut(dataset)
+    except CUT as error:
+        if not ends_early(error):
+            raise
+    handle.seek(0)
+    dataset = read_partial(handle, stop_when=lambda tag, _, __: tag > _LAST_IDENTITY_TAG)
+    _last_value_cut(dataset)
+    return dataset, False
 
 
-def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...] | None:
-    """Returns a multi-valued number of the data set or its shared functional groups; none if absent or no numbers."""
-    value = found(dataset, keyword)
-    try:
-        return None if value is None else tuple(float(part) for part in value)
-    except (TypeError, ValueError):
-        return None
+def _last_value_cut(dataset: FileDataset) -> bool:
+    """Returns whether the file ended inside the last value, which pydicom then hands out short; and removes it."""
+    last = dataset.get_item(max(dataset.keys(), default=BaseTag(0))) if dataset else None
+    if (
+        not isinstance(last, RawDataElement)
+        or last.length == _UNDEFINED_LENGTH
+        or len(last.value or b"") >= last.length
+    ):
+        return False
+    del dataset[last.tag]
+    return True
 
 
-def found(dataset: Dataset, keyword: str) -> Any:
-    """Returns a value from the top of the data set, else from its shared functional groups, else none."""
-    value = dataset.get(keyword)
-    if value not in (None, ""):
-        return value
-    for group in dataset.get("SharedFunctionalGroupsSequence") or ():
-        for element in group:
-            inner = element.value[0] if element.VR == "SQ" and element.value else {}
-            if inner.get(keyword) not in (None, ""):
-                return inner.get(keyword)
-    return None
-
-
-def _header(path: Path, dataset: FileDataset, available: int) -> DicomHeader:
+def _header(path: Path, dataset: FileDataset, available: int, is_whole: bool) -> DicomHeader:
     kind = _kind(dataset)
     return DicomHeader(
         path=str(path),
         kind=kind,
-        sop_class=_text(dataset, "SOPClassUID"),
-        modality=_text(dataset, "Modality"),
-        patient_id=_text(dataset, "PatientID"),
-        study_uid=_text(dataset, "StudyInstanceUID"),
-        series_uid=_text(dataset, "SeriesInstanceUID"),
-        sop_uid=_text(dataset, "SOPInstanceUID"),
+        sop_class=text(dataset, "SOPClassUID"),
+        modality=text(dataset, "Modality"),
+        patient_id=text(dataset, "PatientID"),
+        study_uid=text(dataset, "StudyInstanceUID"),
+        series_uid=text(dataset, "SeriesInstanceUID"),
+        sop_uid=text(dataset, "SOPInstanceUID"),
         frame_uid=_frame_uid(dataset),
-        series_description=_text(dataset, "SeriesDescription"),
+        series_description=text(dataset, "SeriesDescription"),
         image_type=tuple(str(part) for part in dataset.get("ImageType") or ()),
-        is_truncated=_is_truncated(dataset, available),
+        is_truncated=not is_whole or _ends_before_pixels(dataset, kind, available),
         regions=_regions(dataset),
         references=_references(dataset),
         instances=_instances(dataset),
@@ -225,14 +227,14 @@ def _acquisition(dataset: Dataset) -> dict[str, Any]:
     return {
         "instance": None if instance is None else int(instance),
         "acquisition": None if acquisition is None else int(acquisition),
-        "kernel": _text(dataset, "ConvolutionKernel"),
+        "kernel": text(dataset, "ConvolutionKernel"),
         "kvp": number(dataset, "KVP"),
-        "manufacturer": _text(dataset, "Manufacturer"),
-        "model": _text(dataset, "ManufacturerModelName"),
-        "units": _text(dataset, "Units"),
-        "acquisition_time_s": _seconds(time or dataset.get("ContentTime")),
-        "contrast_agent": _text(dataset, "ContrastBolusAgent"),
-        "contrast_start_s": _seconds(found(dataset, "ContrastBolusStartTime")),
+        "manufacturer": text(dataset, "Manufacturer"),
+        "model": text(dataset, "ManufacturerModelName"),
+        "units": text(dataset, "Units"),
+        "acquisition_time_s": seconds(time or dataset.get("ContentTime")),
+        "contrast_agent": text(dataset, "ContrastBolusAgent"),
+        "contrast_start_s": seconds(found(dataset, "ContrastBolusStartTime")),
     }
 
 
@@ -242,21 +244,26 @@ def _kind(dataset: Dataset) -> Kind:
         return "rtstruct"
     if sop_class in _SEGMENTATIONS:
         return "seg"
+    if sop_class in _VOLUME_CLASSES:
+        return "image"
     return "image" if "Rows" in dataset and number(dataset, "SamplesPerPixel") == 1 else "other"
 
 
-def _is_truncated(dataset: FileDataset, available: int) -> bool:
-    syntax = UID(dataset.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian))
-    if "Rows" not in dataset or syntax.is_compressed:
+def _ends_before_pixels(dataset: FileDataset, kind: Kind, available: int) -> bool:
+    """Returns whether fewer bytes are left than the pixels need, or none where there should be some."""
+    if kind not in ("image", "seg"):
         return False
-    bits = [number(dataset, name) or 1 for name in ("Rows", "Columns", "SamplesPerPixel", "NumberOfFrames")]
-    bits.append(number(dataset, "BitsAllocated") or 0)
-    return available < math.prod(bits) / 8
+    syntax = UID(dataset.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian))
+    if "Rows" not in dataset or syntax == DeflatedExplicitVRLittleEndian:
+        return "Rows" not in dataset
+    names = ("Rows", "Columns", "SamplesPerPixel", "NumberOfFrames", "BitsAllocated")
+    bits = math.prod(number(dataset, name) or 1 for name in names)
+    return available <= 0 if syntax.is_compressed else available < bits / 8
 
 
 def _frame_uid(dataset: Dataset) -> str:
     frames = dataset.get("ReferencedFrameOfReferenceSequence") or ()
-    return _text(dataset, "FrameOfReferenceUID") or next((_text(item, "FrameOfReferenceUID") for item in frames), "")
+    return text(dataset, "FrameOfReferenceUID") or next((text(item, "FrameOfReferenceUID") for item in frames), "")
 
 
 def _regions(dataset: Dataset) -> tuple[tuple[int, str], ...]:
@@ -267,7 +274,7 @@ def _regions(dataset: Dataset) -> tuple[tuple[int, str], ...]:
 
 def _references(dataset: Dataset) -> tuple[str, ...]:
     items = [*(dataset.get("ReferencedSeriesSequence") or ()), *_rt_series(dataset)]
-    return tuple(dict.fromkeys(_text(item, "SeriesInstanceUID") for item in items))
+    return tuple(dict.fromkeys(text(item, "SeriesInstanceUID") for item in items))
 
 
 def _instances(dataset: Dataset) -> tuple[str, ...]:
@@ -276,7 +283,7 @@ def _instances(dataset: Dataset) -> tuple[str, ...]:
         *(i for s in dataset.get("ReferencedSeriesSequence") or () for i in s.get("ReferencedInstanceSequence") or ()),
         *(image for series in _rt_series(dataset) for image in series.get("ContourImageSequence") or ()),
     ]
-    return tuple(dict.fromkeys(_text(item, "ReferencedSOPInstanceUID") for item in items))
+    return tuple(dict.fromkeys(text(item, "ReferencedSOPInstanceUID") for item in items))
 
 
 def _rt_series(dataset: Dataset) -> list[Dataset]:
@@ -286,20 +293,6 @@ def _rt_series(dataset: Dataset) -> list[Dataset]:
         for study in frame.get("RTReferencedStudySequence") or ()
         for series in study.get("RTReferencedSeriesSequence") or ()
     ]
-
-
-def _text(dataset: Dataset, keyword: str) -> str:
-    value = found(dataset, keyword)
-    parts = value if isinstance(value, MultiValue) else [value]
-    return "\\".join(str(part).strip() for part in parts if part is not None)
-
-
-def _seconds(value: object) -> float | None:
-    text = str(value or "").strip().replace(":", "")
-    try:
-        return int(text[:2]) * 3600.0 + int(text[2:4] or 0) * 60.0 + float(text[4:].split("+")[0].split("-")[0] or 0)
-    except ValueError:
-        return None
 
 
 def _tuples(value: Any) -> Any:

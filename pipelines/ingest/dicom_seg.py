@@ -13,10 +13,10 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import InvalidDicomError
 
 from pipelines.images.grid import Grid
-from pipelines.ingest.dicom_header import numbers, quiet
+from pipelines.ingest.dicom_values import CUT, ends_early, numbers, quiet
 from pipelines.ingest.lattice import Frame, on_image, on_own_grid
 from pipelines.ingest.pixels import decoded_pixels
-from pipelines.ingest.problems import EmptyMaskError, UnreadableError
+from pipelines.ingest.problems import EmptyMaskError, TruncatedFileError, UnreadableError
 from pipelines.ingest.regions import chosen
 
 
@@ -102,8 +102,12 @@ def _read(path: Path) -> _Segmentation:
                 for item in dataset.SegmentSequence
             ]
             places = _places(dataset)
-        except (InvalidDicomError, EOFError, AttributeError, IndexError, TypeError, ValueError) as error:
-            raise UnreadableError(f"the segmentation cannot be read: {type(error).__name__}") from error
+        except CUT as error:
+            if not ends_early(error):
+                raise
+            raise TruncatedFileError("the segmentation ends early") from error
+        except (InvalidDicomError, AttributeError, IndexError, TypeError, ValueError) as error:
+            raise UnreadableError(f"the segmentation cannot be read: {error}") from error
         pixels = decoded_pixels(dataset, "the segmentation")
         kind = str(dataset.get("SegmentationType") or "BINARY").strip()
         maximum = float(dataset.get("MaximumFractionalValue") or 255)

@@ -98,11 +98,11 @@ def _images(headers: Sequence[DicomHeader], notes: list[str]) -> list[DicomHeade
 
 
 def _places(cut: Sequence[DicomHeader]) -> str:
-    told = [header for header in cut if header.position_mm and header.orientation]
-    if not told:
-        return "their positions unknown"
-    part = slices_of(told[:1])[0]
-    return f"the first at {place(part.position_mm, part.normal)} mm"
+    for header in cut:
+        if len(header.position_mm or ()) == 3 and len(header.orientation or ()) == 6:
+            row, column = np.reshape(header.orientation or (), (2, 3))
+            return f"the first at {place(np.asarray(header.position_mm), np.cross(row, column))} mm"
+    return "their positions unknown"
 
 
 def _one_at_each_position(places: list[list[Slice]], notes: list[str]) -> list[Slice]:

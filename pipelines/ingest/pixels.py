@@ -11,7 +11,7 @@ from pydicom.dataset import FileDataset
 from pydicom.pixels import get_decoder
 from pydicom.uid import UID, ImplicitVRLittleEndian
 
-from pipelines.ingest.dicom_header import number, quiet
+from pipelines.ingest.dicom_values import number, quiet
 from pipelines.ingest.problems import CompressionError, NonfiniteVoxelsError, TruncatedFileError, UnreadableError
 from pipelines.ingest.slices import Slice, place
 

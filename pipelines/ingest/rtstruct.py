@@ -12,8 +12,14 @@ from pydicom.errors import InvalidDicomError
 
 from pipelines.images.grid import Grid
 from pipelines.ingest.contours import filled
-from pipelines.ingest.dicom_header import quiet
-from pipelines.ingest.problems import ContourOffImageError, ContourPlaneError, EmptyMaskError, UnreadableError
+from pipelines.ingest.dicom_values import CUT, ends_early, quiet
+from pipelines.ingest.problems import (
+    ContourOffImageError,
+    ContourPlaneError,
+    EmptyMaskError,
+    TruncatedFileError,
+    UnreadableError,
+)
 from pipelines.ingest.regions import chosen
 
 _CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
@@ -87,8 +93,12 @@ def _contents(path: Path) -> tuple[list[tuple[int, str]], dict[int, list[Dataset
                 int(item.ReferencedROINumber): list(item.get("ContourSequence") or ())
                 for item in dataset.get("ROIContourSequence") or ()
             }
-        except (InvalidDicomError, EOFError, AttributeError, TypeError, ValueError) as error:
-            raise UnreadableError(f"the structure set cannot be read: {type(error).__name__}") from error
+        except CUT as error:
+            if not ends_early(error):
+                raise
+            raise TruncatedFileError("the structure set ends early") from error
+        except (InvalidDicomError, AttributeError, TypeError, ValueError) as error:
+            raise UnreadableError(f"the structure set cannot be read: {error}") from error
         for items in contours.values():
             for item in items:
                 item.get("ContourData")

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from pipelines.ingest.dicom_header import DicomHeader, number, numbers, quiet
+from pipelines.ingest.dicom_header import DicomHeader
+from pipelines.ingest.dicom_values import number, numbers, quiet
 from pipelines.ingest.problems import NotVolumeError, UnreadableError
 
 Vector = NDArray[np.float64]
