@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from pydicom import dcmread
-from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_partial
-from pydicom.tag import BaseTag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from pipelines.ingest.dicom_values import CUT, ends_early, found, number, numbers, quiet, seconds, text
+from pipelines.ingest.dicom_values import CUT, drop_cut_value, ends_early, found, number, numbers, quiet, seconds, text
 from pipelines.ingest.problems import TruncatedFileError
 
 Kind = Literal["image", "rtstruct", "seg", "other"]
@@ -26,7 +24,6 @@ _VOLUME_CLASSES = frozenset(
     f"1.2.840.10008.5.1.4.1.1.{ending}"
     for ending in ("2", "2.1", "2.2", "4", "4.1", "4.4", "128", "128.1", "130")  # CT, MR and PET, enhanced and legacy
 )
-_UNDEFINED_LENGTH = 0xFFFFFFFF
 _LAST_IDENTITY_TAG = 0x0020000E  # SeriesInstanceUID: who, what, and which series stand before
 _DAY_S = 86400.0
 
@@ -161,27 +158,14 @@ def _read_to_pixels(handle: BinaryIO) -> tuple[FileDataset, bool]:
     """Returns the data set up to its pixels, or up to its identity if the file ends early; and whether it is whole."""
     try:
         dataset = dcmread(handle, stop_before_pixels=True)
-        return dataset, not _last_value_cut(dataset)
+        return dataset, not drop_cut_value(dataset)
     except CUT as error:
         if not ends_early(error):
             raise
     handle.seek(0)
     dataset = read_partial(handle, stop_when=lambda tag, _, __: tag > _LAST_IDENTITY_TAG)
-    _last_value_cut(dataset)
+    drop_cut_value(dataset)
     return dataset, False
-
-
-def _last_value_cut(dataset: FileDataset) -> bool:
-    """Returns whether the file ended inside the last value, which pydicom then hands out short; and removes it."""
-    last = dataset.get_item(max(dataset.keys(), default=BaseTag(0))) if dataset else None
-    if (
-        not isinstance(last, RawDataElement)
-        or last.length == _UNDEFINED_LENGTH
-        or len(last.value or b"") >= last.length
-    ):
-        return False
-    del dataset[last.tag]
-    return True
 
 
 def _header(path: Path, dataset: FileDataset, available: int, is_whole: bool) -> DicomHeader:

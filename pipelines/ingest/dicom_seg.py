@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
-from pydicom import dcmread
 from pydicom.dataset import Dataset, FileDataset
-from pydicom.errors import InvalidDicomError
 
 from pipelines.images.grid import Grid
-from pipelines.ingest.dicom_values import CUT, ends_early, numbers, quiet
+from pipelines.ingest.dicom_values import numbers, quiet, read_whole
 from pipelines.ingest.lattice import Frame, on_image, on_own_grid
 from pipelines.ingest.pixels import decoded_pixels
-from pipelines.ingest.problems import EmptyMaskError, TruncatedFileError, UnreadableError
+from pipelines.ingest.problems import EmptyMaskError, UnreadableError
 from pipelines.ingest.regions import chosen
 
 
@@ -94,20 +92,15 @@ def _inside(segmentation: _Segmentation, number: int, threshold: float) -> list[
 
 
 def _read(path: Path) -> _Segmentation:
+    dataset = read_whole(path, "segmentation")
     with quiet():
         try:
-            dataset = dcmread(path)
             segments = [
-                (int(item.SegmentNumber), str(item.get("SegmentLabel") or "").strip())
-                for item in dataset.SegmentSequence
+                (int(i.SegmentNumber), str(i.get("SegmentLabel") or "").strip()) for i in dataset.SegmentSequence
             ]
             places = _places(dataset)
-        except CUT as error:
-            if not ends_early(error):
-                raise
-            raise TruncatedFileError("the segmentation ends early") from error
-        except (InvalidDicomError, AttributeError, IndexError, TypeError, ValueError) as error:
-            raise UnreadableError(f"the segmentation cannot be read: {error}") from error
+        except (AttributeError, IndexError, TypeError, ValueError) as error:
+            raise UnreadableError(f"the segmentation does not tell its segments and places: {error}") from error
         pixels = decoded_pixels(dataset, "the segmentation")
         kind = str(dataset.get("SegmentationType") or "BINARY").strip()
         maximum = float(dataset.get("MaximumFractionalValue") or 255)

@@ -4,12 +4,20 @@ import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from pydicom import dcmread
 from pydicom.config import disable_value_validation
-from pydicom.dataset import Dataset
-from pydicom.errors import BytesLengthException
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.multival import MultiValue
+from pydicom.tag import BaseTag
+
+from pipelines.ingest.problems import TruncatedFileError, UnreadableError
+
+_UNDEFINED_LENGTH = 0xFFFFFFFF
 
 CUT = (EOFError, OSError, struct.error, BytesLengthException)
 """What pydicom raises where a file ends early."""
@@ -18,6 +26,44 @@ CUT = (EOFError, OSError, struct.error, BytesLengthException)
 def ends_early(error: Exception) -> bool:
     """Returns whether an error of `CUT` means that the file ended too soon, and not that the disk failed."""
     return not isinstance(error, OSError) or error.errno is None
+
+
+def read_whole(path: Path, what: str) -> FileDataset:
+    """Reads all of a DICOM file.
+
+    Args:
+        path: The file.
+        what: How messages call it.
+
+    Raises:
+        TruncatedFileError: It ends early.
+        UnreadableError: It is no DICOM file.
+    """
+    with quiet():
+        try:
+            dataset = dcmread(path)
+        except InvalidDicomError as error:
+            raise UnreadableError(f"the {what} is no DICOM file") from error
+        except CUT as error:
+            if not ends_early(error):
+                raise
+            raise TruncatedFileError(f"the {what} ends early") from error
+        if drop_cut_value(dataset):
+            raise TruncatedFileError(f"the {what} ends inside a value")
+        return dataset
+
+
+def drop_cut_value(dataset: FileDataset) -> bool:
+    """Returns whether the file ended inside the last value, which pydicom then hands out short; and removes it."""
+    last = dataset.get_item(max(dataset.keys(), default=BaseTag(0))) if dataset else None
+    if (
+        not isinstance(last, RawDataElement)
+        or last.length == _UNDEFINED_LENGTH
+        or len(last.value or b"") >= last.length
+    ):
+        return False
+    del dataset[last.tag]
+    return True
 
 
 @contextmanager
@@ -60,12 +106,14 @@ def found(dataset: Dataset, keyword: str) -> Any:
 
 
 def text(dataset: Dataset, keyword: str) -> str:
+    """Returns a value as stripped text, several joined by a backslash as DICOM writes them; empty if absent."""
     value = found(dataset, keyword)
     parts = value if isinstance(value, MultiValue) else [value]
     return "\\".join(str(part).strip() for part in parts if part is not None)
 
 
 def seconds(value: object) -> float | None:
+    """Returns a time of day (TM, such as `145427.5`) in seconds; none if it is no time."""
     digits = str(value or "").strip().replace(":", "")
     try:
         return (

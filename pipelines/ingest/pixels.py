@@ -1,7 +1,6 @@
 """Decodes the pixels of slices and turns stored numbers into values."""
 
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,8 +30,7 @@ def values_of(slices: Sequence[Slice]) -> NDArray[np.int16] | NDArray[np.float32
     """
     shape = (len(slices), slices[0].header.rows, slices[0].header.columns)
     volume: NDArray[Any] = np.empty(shape, dtype=np.int16)
-    for index, part in enumerate(slices):
-        values = slice_values(part)
+    for index, values in enumerate(_each_values(slices)):
         if volume.dtype == np.int16 and not is_int16(values):
             volume = volume.astype(np.float32)
         volume[index] = values
@@ -43,13 +41,7 @@ def values_of(slices: Sequence[Slice]) -> NDArray[np.int16] | NDArray[np.float32
 
 def slice_values(part: Slice) -> NDArray[np.float64]:
     """Returns the values of one slice, shape (rows, columns)."""
-    stored, slope, intercept = _decoded(part.header.path, _where(part))
-    frames = stored.reshape(-1, *stored.shape[-2:])
-    if frames.shape != (part.header.n_frames, part.header.rows, part.header.columns):
-        raise UnreadableError(f"the pixels at {_where(part)} have the shape {stored.shape}, other than the tags tell")
-    return frames[part.frame].astype(np.float64) * (part.slope or slope) + (
-        intercept if part.intercept is None else part.intercept
-    )
+    return next(_each_values([part]))
 
 
 def is_int16(values: NDArray[Any]) -> bool:
@@ -81,12 +73,28 @@ def decoded_pixels(dataset: FileDataset, where: str) -> NDArray[Any]:
         raise UnreadableError(f"pixels at {where} cannot be decoded: {_first_line(error)}") from error
 
 
-@lru_cache(maxsize=1)
-def _decoded(path: str, where: str) -> tuple[NDArray[Any], float, float]:
+def _each_values(slices: Sequence[Slice]) -> Iterator[NDArray[np.float64]]:
+    """Yields the values of each slice; a file is decoded once as long as its slices follow each other."""
+    path, stored, slope, intercept = "", np.empty(0), 1.0, 0.0
+    for part in slices:
+        if part.header.path != path:
+            path, (stored, slope, intercept) = part.header.path, _decoded(part)
+        yield stored[part.frame].astype(np.float64) * (slope if part.slope is None else part.slope) + (
+            intercept if part.intercept is None else part.intercept
+        )
+
+
+def _decoded(part: Slice) -> tuple[NDArray[Any], float, float]:
+    """Returns the frames of the slice's file, shape (frames, rows, columns), and its rescale slope and intercept."""
+    header = part.header
     with quiet():
-        dataset = dcmread(path)
+        dataset = dcmread(header.path)
         slope, intercept = number(dataset, "RescaleSlope"), number(dataset, "RescaleIntercept")
-        return decoded_pixels(dataset, where), 1.0 if slope is None else slope, intercept or 0.0
+        stored = decoded_pixels(dataset, _where(part))
+    frames = stored.reshape(-1, *stored.shape[-2:])
+    if frames.shape != (header.n_frames, header.rows, header.columns):
+        raise UnreadableError(f"the pixels at {_where(part)} have the shape {stored.shape}, other than the tags tell")
+    return frames, 1.0 if slope is None else slope, intercept or 0.0
 
 
 def _check_decoder(syntax: UID, where: str) -> None:

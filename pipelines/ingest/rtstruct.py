@@ -6,21 +6,18 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
-from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 
 from pipelines.images.grid import Grid
 from pipelines.ingest.contours import filled
-from pipelines.ingest.dicom_values import CUT, ends_early, quiet
+from pipelines.ingest.dicom_values import quiet, read_whole
 from pipelines.ingest.problems import (
     ContourOffImageError,
     ContourPlaneError,
     EmptyMaskError,
-    TruncatedFileError,
     UnreadableError,
 )
-from pipelines.ingest.regions import chosen
+from pipelines.ingest.regions import Region, chosen
 
 _CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 
@@ -32,6 +29,9 @@ _ONE_PLANE_SLICES = 0.1
 
 _SHIFT_NOTED_SLICES = 0.1
 """From here on a person is told that contours lie beside their slices."""
+
+_DECIMALS = 6
+"""Corners are rounded to a millionth of a voxel, so that a line drawn through voxel centers stays on them."""
 
 _OUTSIDE_VOXELS = 1.0
 """A contour may pass the outermost voxel centers by this much: tools draw on the outer edges of the image."""
@@ -65,6 +65,7 @@ def read_rtstruct(
         EmptyMaskError: The ROIs that match have no closed contour, or none holds a voxel center.
         ContourPlaneError: Contours do not lie on the image's slices.
         ContourOffImageError: Contours leave the image.
+        TruncatedFileError: The file is cut off.
         UnreadableError: The file is no structure set.
     """
     notes = [] if notes is None else notes
@@ -81,27 +82,20 @@ def read_rtstruct(
     return masks
 
 
-def _contents(path: Path) -> tuple[list[tuple[int, str]], dict[int, list[Dataset]]]:
+def _contents(path: Path) -> tuple[list[Region], dict[int, list[Dataset]]]:
+    dataset = read_whole(path, "structure set")
+    for keyword in ("StructureSetROISequence", "ROIContourSequence"):
+        if keyword not in dataset:
+            raise UnreadableError(f"the structure set has no {keyword}: it is cut off, or holds no ROI")
     with quiet():
         try:
-            dataset = dcmread(path)
-            rois = [
-                (int(item.ROINumber), str(item.get("ROIName") or "").strip())
-                for item in dataset.StructureSetROISequence
-            ]
+            rois = [(int(i.ROINumber), str(i.get("ROIName") or "").strip()) for i in dataset.StructureSetROISequence]
             contours = {
                 int(item.ReferencedROINumber): list(item.get("ContourSequence") or ())
-                for item in dataset.get("ROIContourSequence") or ()
+                for item in dataset.ROIContourSequence
             }
-        except CUT as error:
-            if not ends_early(error):
-                raise
-            raise TruncatedFileError("the structure set ends early") from error
-        except (InvalidDicomError, AttributeError, TypeError, ValueError) as error:
-            raise UnreadableError(f"the structure set cannot be read: {error}") from error
-        for items in contours.values():
-            for item in items:
-                item.get("ContourData")
+        except (AttributeError, TypeError, ValueError) as error:
+            raise UnreadableError(f"an ROI of the structure set has no usable number: {error}") from error
     return rois, contours
 
 
@@ -134,7 +128,7 @@ def _contour(name: str, item: Dataset, grid: Grid) -> _Contour | None:
         raise ContourPlaneError(f"a contour of ROI {name!r} crosses {spread:.2g} slices: it was drawn on another plane")
     _check_inside(name, indices, depth, grid)
     nearest = min(max(round(depth), 0), grid.size[2] - 1)
-    return _Contour(slice=nearest, offset=depth - nearest, corners=indices[:, :2])
+    return _Contour(slice=nearest, offset=depth - nearest, corners=np.round(indices[:, :2], _DECIMALS))
 
 
 def _check_inside(name: str, indices: NDArray[np.float64], depth: float, grid: Grid) -> None:
