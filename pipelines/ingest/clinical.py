@@ -16,6 +16,7 @@ from pipelines.ingest.problems import ClinicalValueError
 from pipelines.ingest.pseudonyms import patient_name
 from pipelines.params.data import ClinicalColumn, LabelSection
 
+CLINICAL_FILE = "clinical.csv"
 PATIENT = "patient_id"
 Value = float | int | str | bool | None
 

@@ -1,7 +1,7 @@
 """The files of a center, and a private cache of what they were found to be.
 
-The cache knows a file by path, size, modification time and inode, so that an unchanged file is neither hashed nor parsed
-again. It names patients and therefore lies under `private/`; deleting it costs time and changes nothing.
+The cache knows a file by path, size, modification time and inode, so that an unchanged file is neither hashed nor
+parsed again. It names patients and therefore lies under `private/`; deleting it costs time and changes nothing.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Intake: lists, hashes and freezes what the centers sent.
 
-Ingest opens only what intake lists and checks each file's hash, so that a file that arrives in between waits for the next
-run. The table names no file: a path enters as its keyed hash.
+Ingest opens only what intake lists and checks each file's hash, so that a file that arrives in between waits for the
+next run. The table names no file: a path enters as its keyed hash.
 """
 
 from collections.abc import Mapping, Sequence

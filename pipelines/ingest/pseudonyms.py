@@ -6,9 +6,10 @@ A key lies in `private/keys/<center>.key` (hexadecimal, mode 600), in neither gi
 
 import hmac
 import os
+import re
 import secrets
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ CASE_ID_DIGITS = 16
 """64 bits: among a million patients of a center two share a pseudonym with a chance of 3e-8."""
 KEY_ID_DIGITS = 12
 _KEY_ID_TEXT = b"radmill key id"
+_UID = re.compile(r"\b[0-2](?:\.\d+){5,}\b")
+_PATH = re.compile(r"(?<![\w.])/(?:[^\s/'\"]+/)+[^\s'\"]*")
+_FILE = re.compile(r"[^\s/'\"]+\.(?:dcm|ima|dicom|nii\.gz|nii|nrrd)\b", re.IGNORECASE)
 
 
 class KeyMissingError(InputError):
@@ -166,6 +170,19 @@ def ensure_keys(workspace: Workspace, params: Params) -> dict[str, str]:
     if new:
         edit_params(workspace.params, lambda content: _write_key_ids(content, new))
     return {**{center: named for center, named in known.items() if named is not None}, **new}
+
+
+def without_identity(text: str, names: Iterable[str]) -> str:
+    """Returns a message without UIDs, paths, file names and the given names, each replaced by three dots.
+
+    A message comes from a file's content or from a library, and either may quote what the file names. Names of one or
+    two characters and short numbers are left: they stand for nobody and would tear other numbers apart.
+    """
+    plain = _FILE.sub("…", _PATH.sub("…", _UID.sub("…", text)))
+    telling = {name for name in names if len(name) > 2 and not (name.isdigit() and len(name) < 5)}
+    for name in sorted(telling, key=lambda name: (-len(name), name)):
+        plain = re.sub(rf"(?<![^\W_]){re.escape(name)}(?![^\W_])", "…", plain, flags=re.IGNORECASE)
+    return plain
 
 
 def _key_of_new(folder: Path, center: str) -> bytes:
