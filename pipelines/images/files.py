@@ -14,6 +14,7 @@ import SimpleITK as sitk
 
 from featurestore.errors import FaultError
 from featurestore.files import atomic_path
+from pipelines.images.nifti_bytes import inspect_nifti
 from pipelines.images.volume import Mask, Volume
 
 _NOTE = "grid64:"
@@ -36,7 +37,12 @@ def read_image(path: Path) -> sitk.Image:
         DamagedImageError: The file is missing or damaged.
     """
     try:
+        found = inspect_nifti(path)
+        if found is None or found.fault:
+            raise DamagedImageError(found.fault if found else "it is no NIfTI", where=path.name)
         image = sitk.ReadImage(str(path))
+    except FileNotFoundError as error:
+        raise DamagedImageError("there is no such file", where=path.name) from error
     except RuntimeError as error:
         raise DamagedImageError(_last_line(error), where=path.name) from error
     note = image.GetMetaData("ITK_FileNotes") if image.HasMetaDataKey("ITK_FileNotes") else ""

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import SimpleITK as sitk
 
-from pipelines.ingest.nifti_header import sform_departure
+from pipelines.images.nifti_bytes import NiftiBytes, inspect_nifti
 from pipelines.ingest.pixels import is_int16
 from pipelines.ingest.problems import (
     EmptyMaskError,
@@ -19,6 +19,7 @@ from pipelines.ingest.problems import (
     NonorthonormalDirectionError,
     NotMaskError,
     NotVolumeError,
+    TruncatedFileError,
     UnreadableError,
 )
 
@@ -40,6 +41,7 @@ def read_volume(path: Path, *, direction_tolerance: float = 1e-4, notes: list[st
         NotVolumeError: It has not three dimensions, or several numbers a voxel.
         NonorthonormalDirectionError: Its axes depart by more than the tolerance.
         NonfiniteVoxelsError: It has voxels that are no number.
+        TruncatedFileError: It is cut off.
         UnreadableError: It cannot be read.
     """
     image = _read(path, direction_tolerance, [] if notes is None else notes)
@@ -71,6 +73,7 @@ def read_mask(
         NotMaskError: Voxels are no whole numbers.
         NotVolumeError: As for `read_volume`.
         NonorthonormalDirectionError: As for `read_volume`.
+        TruncatedFileError: It is cut off.
         UnreadableError: It cannot be read.
     """
     image = _read(path, direction_tolerance, [] if notes is None else notes)
@@ -100,11 +103,15 @@ def _chosen_label(labels: list[int], label: int | Literal["auto"]) -> int:
 
 
 def _read(path: Path, tolerance: float, notes: list[str]) -> sitk.Image:
-    departure = sform_departure(path)
-    if departure > tolerance:
-        raise _nonorthonormal(departure, tolerance)
+    found = inspect_nifti(path) or NiftiBytes()
+    if found.fault:
+        raise TruncatedFileError(f"the image cannot be read: {found.fault}")
+    if found.n_nonfinite:
+        raise NonfiniteVoxelsError(f"{found.n_nonfinite} voxels are no number")
+    if found.shear > tolerance:
+        raise _nonorthonormal(found.shear, tolerance)
     try:
-        with _permissive(departure > _EXACT):
+        with _permissive(found.shear > _EXACT):
             image = sitk.ReadImage(str(path))
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1].rsplit("ITK ERROR: ", maxsplit=1)[-1].replace(str(path), "it")
@@ -115,7 +122,7 @@ def _read(path: Path, tolerance: float, notes: list[str]) -> sitk.Image:
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1 or min(image.GetSize()) < 2:
         size = "×".join(str(n) for n in image.GetSize())
         raise NotVolumeError(f"size {size} with {image.GetNumberOfComponentsPerPixel()} numbers a voxel")
-    return _repaired(image, max(departure, _departure(image)), tolerance, notes)
+    return _repaired(image, max(found.shear, _departure(image)), tolerance, notes)
 
 
 def _repaired(image: sitk.Image, departure: float, tolerance: float, notes: list[str]) -> sitk.Image:
