@@ -52,11 +52,8 @@ def read_dicom_seg(
     Raises:
         RoiNotFoundError: No segment matches; the message lists those there are.
         EmptyMaskError: The segments that match have no voxel inside.
-        GridMismatchError: Voxels inside lie off the image.
-        UnevenSlicesError: Frames lie at uneven distances.
-        TruncatedFileError: The file is cut off.
-        CompressionError: No plugin decodes the pixels.
-        UnreadableError: The file is no segmentation.
+        GridMismatchError, UnevenSlicesError: Voxels inside lie off the image, or frames on no common grid.
+        TruncatedFileError, CompressionError, UnreadableError: The file cannot be read.
     """
     notes = [] if notes is None else notes
     segmentation = _read(path)
