@@ -24,7 +24,7 @@ def write_clinical_table(folder: Path, style: CenterStyle, patients: Iterable[Pa
 
 
 def _row(style: CenterStyle, patient: Patient) -> dict[str, str]:
-    row = {"patient_id": patient.patient_id, "age": _age(patient), "sex": patient.sex}
+    row = {"patient_id": patient.patient_id, "age": _age(patient), "sex": _sex(patient)}
     if style.labelled:
         row["ihc"] = "" if has_fault(style.name, patient.patient_id, "no_label") else patient.ihc
     for sign in ("sessile", "hydronephrosis", "pelvic_pain"):
@@ -35,9 +35,11 @@ def _row(style: CenterStyle, patient: Patient) -> dict[str, str]:
 
 
 def _age(patient: Patient) -> str:
-    if has_fault(patient.center, patient.patient_id, "minor"):
-        return "17"
-    return "690" if has_fault(patient.center, patient.patient_id, "typing_error") else str(patient.age_years)
+    return "17" if has_fault(patient.center, patient.patient_id, "minor") else str(patient.age_years)
+
+
+def _sex(patient: Patient) -> str:
+    return "male" if has_fault(patient.center, patient.patient_id, "typing_error") else patient.sex
 
 
 def _node_status(patient: Patient) -> str:

@@ -12,7 +12,7 @@ from pipelines.demo.ct_series import SeriesPlan, Study, ct_series
 from pipelines.demo.encoding import Encoder
 from pipelines.demo.faults import Fault, has_fault
 from pipelines.demo.layout import placed
-from pipelines.demo.scene import Scene
+from pipelines.demo.scene import Scene, sharpened
 from pipelines.demo.segmentation import segmentation
 from pipelines.demo.structure_set import BLADDER, Region, structure_set
 from pipelines.images.grid import Grid
@@ -56,7 +56,7 @@ def _phase(study: Study, scene: Scene, number: int, phase: str) -> Iterator[Data
     yield _mask(study, scene, series, number + _MASK_SERIES, phase)
     if _planted(study, "second_series", phase):
         second = replace(plan, number=number + 10, kernel=f"{plan.kernel} sharp")
-        yield from ct_series(study, second, scene.grid, scene.hu)
+        yield from ct_series(study, second, scene.grid, sharpened(scene))
     if _planted(study, "stray_slices", phase):
         yield from _strays(study, scene, replace(plan, number=number + 10, acquisition=2, uid_of=number))
 

@@ -49,7 +49,7 @@ _FAULTS: tuple[tuple[str, int, str, Fault, str], ...] = (
     ("north", 2, "excretory", "truncated_file", "truncated_file"),
     ("north", 3, "corticomedullary", "second_series", "duplicate_phase"),
     ("north", 4, "", "minor", "excluded"),
-    ("east", 1, "", "sent_twice", "duplicate_patient"),
+    ("east", 1, "", "sent_twice", "duplicate_sent"),
     ("east", 2, "", "no_label", "label_missing"),
     ("east", 3, "corticomedullary", "stray_slices", "mixed_series"),
     ("south", 1, "excretory", "empty_mask", "empty_mask"),
