@@ -141,7 +141,7 @@ def _case_rows(workspace: Workspace, qc: pd.DataFrame) -> list[Row]:
     if qc.empty:
         return []
     rows = []
-    ingest = qc[qc["stage"] == "ingest"]
+    ingest = qc[(qc["stage"] == "ingest") & (qc["item"] == "")]  # rows with an item speak of that item alone
     for (role, center), group in ingest.groupby(["role", "center"], sort=False):
         counts = group["status"].value_counts()
         features = read_frame(workspace.features(role), centers=[center], columns=["case_id"])

@@ -24,7 +24,6 @@ from pipelines.params.data import (
 from pipelines.params.modelling import EvaluationSection, Model, Service, SplitSection, TuningSection
 from pipelines.params.operation import ClusterSection, RegistrySection, ScoringSection
 
-
 S = TypeVar("S", bound=Section)
 
 
@@ -153,10 +152,16 @@ def edit_params(path: Path, edit: Callable[[Any], None]) -> None:
     editor = YAML()
     editor.preserve_quotes = True
     editor.width = 120
+    editor.indent(mapping=2, sequence=4, offset=2)
+    editor.representer.add_representer(type(None), _null)
     content = editor.load(path.read_text(encoding="utf-8"))
     edit(content)
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as handle:
         editor.dump(content, handle)
+
+
+def _null(representer: Any, _: None) -> Any:
+    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
 
 
 def _complaint(item: dict[str, Any]) -> str:
