@@ -2,8 +2,8 @@
 
 What `data/evaluation/` says about each cohort:
 
-- `training` is out of fold. Its area compares patients within a fold only (see `discrimination.fold_placements`);
-  its other measures use each patient's mean probability over repeats.
+- `training` is out of fold, with hyperparameters chosen without the fold (nested). Its area compares patients within a
+  fold only (see `discrimination.fold_placements`); its other measures use each patient's mean probability over repeats.
 - `training_apparent` is the model on the patients it was made from: how well it remembers, not how well it works.
 - `internal` are development patients kept aside by the split.
 - `external` pools the external centers, `external.<center>` has each alone.
@@ -66,7 +66,13 @@ def evaluate(workspace: Workspace, params: Params, progress: Progress | None = N
     Raises:
         StaleModelError: A model was made from another training set than the one that lies here.
     """
-    progress = progress or Silent()
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):  # sums in another order would give other bits
+        return _evaluate(workspace, params, progress or Silent())
+
+
+def _evaluate(workspace: Workspace, params: Params, progress: Progress) -> EvaluationSummary:
     removed = _sweep_models(workspace, params)
     found, absent = candidates(workspace, params)
     external = read_external(workspace, params)

@@ -16,12 +16,15 @@ class OutOfFold:
     """Cross-validated probabilities: one column a repeat, and the fold in which each patient was held out.
 
     Args:
-        p: Probabilities, shape (n, n_repeats).
+        p: Probabilities whose hyperparameters were chosen without the fold, shape (n, n_repeats).
         fold: Fold numbers, shape (n, n_repeats).
+        on_scale: Held-out probabilities of the fitted model's own hyperparameters, mean over repeats, shape (n,).
+            They lie on that model's scale, so thresholds come from them; their area is too high.
     """
 
     p: Floats
     fold: NDArray[np.integer]
+    on_scale: Floats
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -177,8 +177,8 @@ def _selection(files: StudyFiles, cohorts: Mapping[str, Any]) -> Iterator[Cautio
         yield Caution(
             level="note",
             title=f"The best of {len(files.metrics)} models",
-            text="It was chosen for its cross-validated AUC, which the choice, and the search before it, make look "
-            "better than it is. Internal and external patients had no part in the choice.",
+            text="It was chosen for the largest cross-validated AUC of all, and the largest of several looks better "
+            "than it is. Internal and external patients had no part in the choice.",
         )
 
 
