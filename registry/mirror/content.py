@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ METRICS = ("auc", "average_precision", "brier", "calibration_slope", "calibratio
 POINT_METRICS = ("accuracy", "sensitivity", "specificity", "ppv", "npv", "f1")
 INTERVALS = ("auc", "average_precision", "brier", "calibration_slope")
 N_TRIALS_SHOWN = 5
+DECIMALS = 3
+"""What the UI shows in full; more is cut off and tells nothing at these sample sizes."""
 CASE = "case"
 
 Table = dict[str, list[Any]]
@@ -95,7 +98,7 @@ def candidate_contents(study: Path, figures: Path | None = None) -> list[RunCont
 
     Args:
         study: The study's root.
-        figures: Where figures of models lie as `<model or service>*.png`, if anywhere.
+        figures: Where figures lie as `<model>/*.png`, if anywhere.
     """
     metrics = read_json(study / "data" / "evaluation" / "metrics.json")
     predictions = _predictions(study / "data" / "evaluation" / "predictions.parquet")
@@ -108,7 +111,7 @@ def candidate_contents(study: Path, figures: Path | None = None) -> list[RunCont
         rows = predictions[predictions["model"] == folder.name] if len(predictions) else predictions
         record = read_json(study / "data" / "training" / _service(package) / "record.json").get("record", {})
         content = package_content(package, folder.name, metrics.get(folder.name, {}), record, rows)
-        contents.append(_with_history(content, folder, figures, _service(package)))
+        contents.append(_with_history(content, folder, figures))
     return contents
 
 
@@ -160,41 +163,17 @@ def _service(package: ModelPackage) -> str:
     return str(package.manifest["service"].get("name", ""))
 
 
-def _with_history(content: RunContent, folder: Path, figures: Path | None, service: str) -> RunContent:
+def _with_history(content: RunContent, folder: Path, figures: Path | None) -> RunContent:
     """Adds what only a candidate's folder has: search, components, figures."""
     search = read_json(folder / "search.json").get("trials", [])
     values = [float(trial["value"]) for trial in search if isinstance(trial.get("value"), int | float)]
-    best = [max(values[: number + 1]) for number in range(len(values))]
-    files = {f"search/{name}": folder / name for name in ("search.json",) if (folder / name).is_file()}
-    files |= {f"components/{name}": folder / name for name in ("components.json",) if (folder / name).is_file()}
-    files |= {f"figures/{path.name}": path for path in _figures(figures, content.model, service)}
-    return RunContent(
-        **{
-            **vars(content),
-            "curves": {"search/auc": values, "search/best_auc": best} if values else {},
-            "files": files,
-            "trials": tuple(_trials(search)),
-        }
-    )
-
-
-def _figures(folder: Path | None, model: str, service: str) -> list[Path]:
-    if folder is None or not folder.is_dir():
-        return []
-    owners = {model, service} - {""}
-    paths = sorted([*folder.glob("*.png"), *folder.glob("*/*.png")])
-    return [path for path in paths if path.parent.name in owners or _owner(path.stem, owners)]
-
-
-def _owner(stem: str, owners: set[str]) -> bool:
-    return any(
-        stem == owner
-        or stem.startswith((f"{owner}-", f"{owner}."))
-        or stem.endswith((f"-{owner}", f".{owner}"))
-        or stem.startswith(f"{owner}_pca")
-        or stem.endswith(f"pca_{owner}")
-        for owner in owners
-    )
+    best = list(accumulate(values, max))
+    paths = {f"{name}/{name}.json": folder / f"{name}.json" for name in ("search", "components")}
+    files = {name: path for name, path in paths.items() if path.is_file()}
+    drawn = sorted((figures / content.model).glob("*.png")) if figures else []
+    files |= {f"figures/{path.name}": path for path in drawn}
+    curves = {"search/auc": values, "search/best_auc": best} if values else {}
+    return replace(content, curves=curves, files=files, trials=tuple(_trials(search)))
 
 
 def _trials(search: list[dict[str, Any]]) -> Iterator[TrialNote]:
@@ -225,10 +204,10 @@ def _numbers(metrics: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
         point = block.get("at", {}).get("youden", {})
         for name in METRICS:
             if isinstance(block.get(name), int | float):
-                yield f"{cohort}/{name}", float(block[name])
+                yield f"{cohort}/{name}", round(float(block[name]), DECIMALS)
         for name in POINT_METRICS:
             if isinstance(point.get(name), int | float):
-                yield f"{cohort}/{name}", float(point[name])
+                yield f"{cohort}/{name}", round(float(point[name]), DECIMALS)
 
 
 def _tags(package: ModelPackage, family: str, metrics: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, str]:
@@ -253,7 +232,7 @@ def _datasets(
         if not block or not block.get("n"):
             continue
         profile = {"patients": block["n"], "events": block.get("events")}
-        name, sha = f"{service} training set", str(package.manifest["training_set"])
+        name, sha = f"{service}, {context} part", digest([package.manifest["training_set"], context])
         if context == "external":
             rows = predictions[predictions["cohort"] == "external"] if len(predictions) else predictions
             keys = rows[["center", "case_id", "y"]].astype(str).to_numpy().tolist() if len(rows) else [profile]

@@ -88,7 +88,7 @@ def _fill(
         experiment_id = open_experiment(client, study, experiment, uri)
         known = known_runs(client, experiment_id)
         written = {c.package: write_run(client, experiment_id, c, known.get(c.package)) for c in contents}
-        mark_former(client, known, set(written))
+        mark_former(client, known, set(written) | set(registry.state().versions))
         write_page(client, experiment_id, study / "reports" / "study.html")
         runs = {package: run_id for package, (run_id, _) in written.items()}
         added, notes = fill_versions(client, registry, registry_name, runs, intended_use)

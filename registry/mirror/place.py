@@ -7,14 +7,16 @@ the UI reads, lands people on a table of models sorted by external AUC instead.
 import json
 import logging
 import os
+import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 VIEW = "radmill"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
+STUDY_TAG = "radmill_study"
 STAGE_TAG = "stage"
 MODEL_STAGE = "model"
 DATABASE = "mlflow.db"
@@ -30,7 +32,7 @@ SETTINGS = {
 _METRICS = ("external/auc", "internal/auc", "training/auc", "external/brier", "external/calibration_slope")
 _PARAMS = ("estimator", "service", "components")
 _TAGS = ("registered", "n_events")
-_LARGEST_MODEL_COLUMN = 340
+_RUN_NAME, _RUN_NAME_WIDTH = "attributes.`Run Name`", 300
 
 
 def default_uri(study: Path) -> str:
@@ -48,8 +50,11 @@ def models_link(study: Path, tracking_uri: str | None = None) -> str:
 
     The start page when nothing was mirrored yet.
     """
-    with connection(tracking_uri or default_uri(study)) as client:
-        experiments = client.search_experiments(filter_string=f"tags.radmill_study = '{study_key(study)}'")
+    uri = tracking_uri or default_uri(study)
+    if uri == own_uri(study) and not (study / DATABASE).is_file():
+        return "#/experiments"
+    with connection(uri) as client:
+        experiments = client.search_experiments(filter_string=f"tags.{STUDY_TAG} = '{study_key(study)}'")
         found = experiments or [e for e in client.search_experiments() if VIEW_TAG in e.tags][:1]
     return link(found[0].experiment_id) if found else "#/experiments"
 
@@ -98,7 +103,7 @@ def open_experiment(client: Any, study: Path, name: str, tracking_uri: str) -> s
         VIEW_TAG: json.dumps(view_state(), sort_keys=True),
         "mlflow.experimentKind": "custom_model_development",
         "mlflow.note.content": _note(name),
-        "radmill_study": study_key(study),
+        STUDY_TAG: study_key(study),
     }
     set_missing(
         experiment.tags, wanted, lambda key, value: client.set_experiment_tag(experiment.experiment_id, key, value)
@@ -123,12 +128,20 @@ def set_aside_moved(study: Path, tracking_uri: str) -> bool:
     if tracking_uri != own_uri(study) or not database.is_file():
         return False
     place = (study / ARTIFACTS).resolve().as_uri()
-    with connection(tracking_uri) as client:
-        ours = [e for e in client.search_experiments() if "radmill_study" in e.tags]
-    if all(experiment.artifact_location == place for experiment in ours):
+    if all(location == place for location in _artifact_locations(database)):
         return False
     database.replace(study / f"{DATABASE}.moved")
     return True
+
+
+def _artifact_locations(database: Path) -> list[str]:
+    """Returns where our experiments keep artifacts; asked without MLflow, which would keep the file open."""
+    query = "SELECT artifact_location FROM experiments JOIN experiment_tags USING (experiment_id) WHERE key = ?"
+    with closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True)) as connected:
+        try:
+            return [row[0] for row in connected.execute(query, (STUDY_TAG,))]
+        except sqlite3.DatabaseError:
+            return []  # empty, or not yet an MLflow database: MLflow says so itself
 
 
 def view_state() -> dict[str, Any]:
@@ -150,7 +163,8 @@ def view_state() -> dict[str, Any]:
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
         "selectedColumns": columns,
-        "columnWidths": {"run_name": _LARGEST_MODEL_COLUMN},
+        "columnOrder": [_RUN_NAME, *columns],
+        "columnWidths": {_RUN_NAME: _RUN_NAME_WIDTH},
         "runsExpanded": {},
         "runsPinned": [],
         "runsHidden": [],

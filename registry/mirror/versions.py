@@ -6,6 +6,7 @@ from typing import Any
 
 from registry.card import version_card
 from registry.errors import PackageAbsentError
+from registry.gates import metric
 from registry.lifecycle import Registry
 from registry.mirror.place import set_missing
 from registry.states import ModelVersion
@@ -13,6 +14,8 @@ from registry.states import ModelVersion
 LEDGER_TAG = "ledger_version"
 HEAD_TAG = "ledger_head"
 ALIASES = ("champion", "challenger", "previous")
+_LONGEST_DESCRIPTION = 5000
+"""MLflow's column for it."""
 _SERVING = Path(__file__).with_name("serving.py")
 
 
@@ -51,8 +54,9 @@ def fill_versions(
             _tags(version),
             lambda key, value, number=mirrored.version: client.set_model_version_tag(name, number, key, value),
         )
+        _describe(client, registry, name, version, mirrored, intended_use)
         if version.digest in runs:
-            client.set_tag(runs[version.digest], "registered", " ".join([f"v{version.number}", *version.aliases]))
+            _label_run(client, runs[version.digest], version)
     remarks += _set_aliases(client, name, versions, present, registry.events()[-1].hash)
     return added, remarks
 
@@ -109,9 +113,30 @@ def _add(client: Any, registry: Registry, name: str, version: ModelVersion, runs
         source=info.model_uri,
         run_id=run_id,
         tags={LEDGER_TAG: str(version.number)},
-        description=version_card(version, package, registry.evidence(version), ""),
         model_id=info.model_id,
     )
+
+
+def _describe(
+    client: Any, registry: Registry, name: str, version: ModelVersion, mirrored: Any, intended_use: str
+) -> None:
+    """Puts the card into the description; the list of versions shows its beginning, so that is plain text."""
+    try:
+        package = registry.package(version)
+    except PackageAbsentError:
+        return
+    evidence = registry.evidence(version)
+    auc = metric(evidence, "auc")
+    head = "no external AUC" if auc is None else f"external AUC {auc:.3f}"
+    text = f"{head}\n\n{version_card(version, package, evidence, intended_use)}"[:_LONGEST_DESCRIPTION]
+    if mirrored.description != text:
+        client.update_model_version(name, mirrored.version, description=text)
+
+
+def _label_run(client: Any, run_id: str, version: ModelVersion) -> None:
+    label = " ".join([f"v{version.number}", *version.aliases])
+    if client.get_run(run_id).data.tags.get("registered") != label:
+        client.set_tag(run_id, "registered", label)
 
 
 def _tags(version: ModelVersion) -> dict[str, str]:
