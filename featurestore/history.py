@@ -3,7 +3,9 @@
 A part that was written twice, because a run died between writing and reporting, has the same name and counts once.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -15,7 +17,7 @@ from featurestore.fingerprints import combined_digest, row_digest
 from featurestore.schemas import TableSchema
 
 
-def append(root: Path, center: str, rows: list[dict[str, object]], schema: TableSchema) -> Path:
+def append(root: Path, center: str, rows: Sequence[Mapping[Any, object]], schema: TableSchema) -> Path:
     """Adds rows of one center as a new part.
 
     Args:

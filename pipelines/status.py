@@ -142,7 +142,10 @@ def _case_rows(workspace: Workspace, qc: pd.DataFrame) -> list[Row]:
         return []
     rows = []
     ingest = qc[(qc["stage"] == "ingest") & (qc["item"] == "")]  # rows with an item speak of that item alone
-    for (role, center), group in ingest.groupby(["role", "center"], sort=False):
+    for role, center in ((role, center) for role in ROLES for center in sorted(set(ingest["center"]))):
+        group = ingest[(ingest["role"] == role) & (ingest["center"] == center)]
+        if group.empty:
+            continue
         counts = group["status"].value_counts()
         features = read_frame(workspace.features(role), centers=[center], columns=["case_id"])
         rows.append(

@@ -4,7 +4,6 @@ A score belongs to a package and to the exact inputs it was computed from. The s
 scored once; a scan that was sent again and differs gives a new score that names the one it replaces.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -61,10 +60,10 @@ def due_patients(patients: pd.DataFrame, history: pd.DataFrame, package: str) ->
     keys = list(zip(patients["center"], patients["case_id"], patients["inputs"], strict=True))
     due = patients[[key not in known for key in keys]]
     last = current_scores(own).set_index(["center", "case_id"])
-    before = [last.loc[key] if (key := (c, i)) in last.index else None for c, i in _pairs(due)]
+    before = last.reindex(pd.MultiIndex.from_frame(due[["center", "case_id"]]))
     return due.assign(
-        sequence=[1 if row is None else int(row["sequence"]) + 1 for row in before],
-        replaces=["" if row is None else str(row["inputs"]) for row in before],
+        sequence=before["sequence"].fillna(0).astype(int).to_numpy() + 1,
+        replaces=before["inputs"].fillna("").to_numpy(),
     )
 
 
@@ -92,18 +91,19 @@ def append_scores(
     Returns:
         How many were added.
     """
-    facts: dict[str, object] = {"package": package, "model": model, "version": version, "threshold": threshold}
-    scored = due.assign(**facts, probability=probabilities, positive=probabilities >= threshold)
+    scored = due.assign(
+        package=package,
+        model=model,
+        version=version,
+        threshold=threshold,
+        probability=probabilities,
+        positive=probabilities >= threshold,
+    )
     for center, rows in scored.groupby("center", sort=True):
-        records: Sequence[dict[str, object]] = rows[list(SCORES.names())].to_dict("records")
-        append(root, str(center), list(records), SCORES)
+        append(root, str(center), rows[list(SCORES.names())].to_dict("records"), SCORES)
     return len(scored)
 
 
 def read_scores(root: Path) -> pd.DataFrame:
     """Returns all scores ever given, sorted by center, case and package."""
     return read_history(root, SCORES)
-
-
-def _pairs(frame: pd.DataFrame) -> list[tuple[str, str]]:
-    return list(zip(frame["center"], frame["case_id"], strict=True))
