@@ -12,7 +12,10 @@ from pipelines.ingest.dicom_series import read_series
 from pipelines.ingest.nifti import read_volume
 from pipelines.ingest.rtstruct import read_rtstruct
 
-READERS: dict[str, Callable[[Path, sitk.Image, str], dict[str, sitk.Image]]] = {"rtstruct": read_rtstruct, "seg": read_dicom_seg}
+READERS: dict[str, Callable[[Path, sitk.Image, str], dict[str, sitk.Image]]] = {
+    "rtstruct": read_rtstruct,
+    "seg": read_dicom_seg,
+}
 
 
 class PairError(InputError):

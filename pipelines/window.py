@@ -1,12 +1,27 @@
 """The MLflow window: figures are drawn, then candidates, versions and aliases are shown there."""
 
+import json
 from typing import TYPE_CHECKING
 
+from featurestore.files import write_json
+from featurestore.fingerprints import file_digest
 from pipelines.params import Params
 from pipelines.workspace import Workspace
 
 if TYPE_CHECKING:
     from registry.mirror import MirrorSummary
+
+
+def refresh_window(workspace: Workspace, params: Params) -> None:
+    """Fills the window if anything it shows changed since it was last filled, or if it is gone."""
+    shown = [workspace.root / "dvc.lock", workspace.params, workspace.models / "ledger.jsonl"]
+    state = {path.name: file_digest(path) for path in shown if path.exists()}
+    note = workspace.state / "window.json"
+    is_there = (workspace.root / "mlflow.db").exists() and note.exists()
+    if is_there and json.loads(note.read_text(encoding="utf-8")) == state:
+        return
+    fill_window(workspace, params)
+    write_json(note, state)
 
 
 def fill_window(workspace: Workspace, params: Params) -> "MirrorSummary":

@@ -55,9 +55,9 @@ def run(stage: str | None) -> None:
         params = load_params(workspace.params)
         reproduce(workspace, params, stage)
         if stage is None:
-            from pipelines.window import fill_window
+            from pipelines.window import refresh_window
 
-            fill_window(workspace, params)
+            refresh_window(workspace, params)
     click.echo("Up to date. `radmill status` shows where things stand; the study page is reports/study.html.")
 
 
