@@ -58,7 +58,8 @@ def brier(y: Labels, p: Floats, counts: Floats, confidence: float) -> Estimate:
 def slope(y: Labels, p: Floats, confidence: float) -> Estimate:
     """Returns the calibration slope with Wald's interval: 1 is right.
 
-    Below 1 the probabilities are too extreme, above 1 too much alike. It is the coefficient of a logistic regression of the outcome on the logit of the probability.
+    Below 1 the probabilities are too extreme, above 1 too much alike. It is the coefficient of a logistic regression
+    of the outcome on the logit of the probability.
 
     Source: Cox 1958, Biometrika 45:562; Van Calster et al. 2019, BMC Medicine 17:230.
     """

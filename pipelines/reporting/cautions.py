@@ -145,8 +145,8 @@ def _calibration(files: StudyFiles, cohorts: Mapping[str, Any]) -> Iterator[Caut
                 yield Caution(
                     level="serious" if cohort == "external" else "note",
                     title=f"{cohort_words(cohort)}: probabilities are off",
-                    text=f"The {words} is {number(values[name], 2)} ({interval(values, name)}) and not 1: "
-                    f"{below if high < 1 else above}. Recalibrate before anyone reads them as risks.",
+                    text=f"A {words} of {number(values[name], 2)} ({interval(values, name)}), where 1 is right, "
+                    f"says that {below if high < 1 else above}. Recalibrate before anyone reads them as risks.",
                 )
 
 
