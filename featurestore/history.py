@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from featurestore.errors import DamagedTableError
-from featurestore.files import atomic_path
+from featurestore.files import TEMPORARY, atomic_path
 from featurestore.fingerprints import combined_digest, row_digest
 from featurestore.schemas import TableSchema
 
@@ -40,12 +40,13 @@ def append(root: Path, center: str, rows: Sequence[Mapping[Any, object]], schema
 
 
 def read_history(root: Path, schema: TableSchema) -> pd.DataFrame:
-    """Reads all parts of all centers, sorted by key.
+    """Reads all parts of all centers, sorted by key. What a killed run left half written is no part.
 
     Raises:
         DamagedTableError: A part's content is not what its name says.
     """
-    parts = [_read(path, schema) for path in sorted(root.glob("center=*/*.parquet"))]
+    whole = (path for path in root.glob("center=*/*.parquet") if not path.name.startswith(TEMPORARY))
+    parts = [_read(path, schema) for path in sorted(whole)]
     table = pa.concat_tables(parts) if parts else schema.arrow().empty_table()
     return table.to_pandas().sort_values(list(schema.keys), kind="stable", ignore_index=True)
 

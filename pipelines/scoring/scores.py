@@ -1,7 +1,8 @@
 """The history of scores, and what follows from it: which cases are due, and which score is current.
 
 A score belongs to a package and to the exact inputs it was computed from. The same case under the same package is
-scored once; a scan that was sent again and differs gives a new score that names the one it replaces.
+scored once; a scan that was sent again and differs gives a new score that names the one it replaces. So the latest
+score is always that of the present inputs, also when an earlier scan comes back.
 """
 
 from pathlib import Path
@@ -45,7 +46,7 @@ def current_scores(history: pd.DataFrame) -> pd.DataFrame:
 
 
 def due_patients(patients: pd.DataFrame, history: pd.DataFrame, package: str) -> pd.DataFrame:
-    """Returns the patients that have no score yet under the package and their present inputs.
+    """Returns the patients whose current score under the package is not of their present inputs, or who have none.
 
     Args:
         patients: One row a patient with center, case_id and inputs.
@@ -55,11 +56,11 @@ def due_patients(patients: pd.DataFrame, history: pd.DataFrame, package: str) ->
     Returns:
         The due rows with `sequence` and `replaces` filled.
     """
-    own = history[history["package"] == package]
-    known = set(zip(own["center"], own["case_id"], own["inputs"], strict=True))
+    current = current_scores(history[history["package"] == package])
+    known = set(zip(current["center"], current["case_id"], current["inputs"], strict=True))
     keys = list(zip(patients["center"], patients["case_id"], patients["inputs"], strict=True))
     due = patients[[key not in known for key in keys]]
-    last = current_scores(own).set_index(["center", "case_id"])
+    last = current.set_index(["center", "case_id"])
     before = last.reindex(pd.MultiIndex.from_frame(due[["center", "case_id"]]))
     return due.assign(
         sequence=before["sequence"].fillna(0).astype(int).to_numpy() + 1,
