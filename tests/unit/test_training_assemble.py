@@ -12,7 +12,7 @@ import pytest
 from featurestore.schemas import Column, TableSchema, columns_of
 from featurestore.tables import read_frame, read_schema, write_center
 from featurestore.training_sets import TrainingSet
-from pipelines.params import Params, parse_params
+from pipelines.params import CaseRules, Params, parse_params
 from pipelines.training.assemble import MissingPhaseError, NoPatientsError, SplitColumnError, assemble
 from pipelines.training.splits import side
 from pipelines.training.validate import InvalidTableError, validate
@@ -87,9 +87,19 @@ def test_record_says_how_it_was_made(study: Study) -> None:
     assert record["service"]["phases"] == ["corticomedullary", "nephrographic", "excretory"]
     assert set(record["extraction"]["by_phase"]) == set(record["service"]["phases"])
     assert len(record["extraction"]["fingerprint"]) == 64
-    assert record["rules"] == params.case_rules().model_dump(mode="json")
+    assert CaseRules.model_validate(record["rules"]) == params.case_rules()
     assert sum(row["n"] for row in record["counts"]) == len(loaded(workspace).y)
     assert str(workspace.root) not in json.dumps(record)
+
+
+def test_rules_about_single_patients_do_not_travel(study: Study) -> None:
+    workspace, params = study
+    someone = "0123456789abcdef"
+    assemble(workspace, with_params(params, cohort__withdrawn=[someone], cohort__rejected="rejected.csv"))
+    text = json.dumps(loaded(workspace).record)
+    assert someone not in text
+    assert "rejected.csv" not in text
+    assert "adults" in text
 
 
 def test_a_new_patient_moves_nobody(study: Study) -> None:
