@@ -66,14 +66,14 @@ def empty_rows(frame: pd.DataFrame, names: Sequence[str], subject: str) -> list[
     """Rows without a single value; their patients are left out."""
     at = frame[list(names)].isna().all(axis=1)
     remedy = "extract these cases again; until then their patients are left out of the training sets"
-    return _rows("empty_rows", "warning", subject, frame[at], "rows have no value at all", remedy)
+    return row_finding("empty_rows", "warning", subject, frame[at], "rows have no value at all", remedy)
 
 
 def infinite_values(frame: pd.DataFrame, names: Sequence[str], subject: str) -> list[Finding]:
     """Infinite values; they count as missing."""
     at = np.isinf(frame[list(names)].to_numpy(np.float64)).any(axis=0)
     remedy = "they count as missing; leave the filter out (often Exponential) if it gives many"
-    return _columns("infinite_values", subject, names, at, "columns have infinite values", remedy)
+    return column_finding("infinite_values", subject, names, at, "columns have infinite values", remedy)
 
 
 def constant_columns(frame: pd.DataFrame, names: Sequence[str], subject: str) -> list[Finding]:
@@ -81,7 +81,7 @@ def constant_columns(frame: pd.DataFrame, names: Sequence[str], subject: str) ->
     values = frame[list(names)].astype(np.float64)
     at = (values.nunique(dropna=True) == 1).to_numpy() & (len(frame) > 1)
     remedy = "nothing to do: models leave them out; many of them hint at wrong settings or a flat region"
-    return _columns("constant_columns", subject, names, at, "columns have the same value in every row", remedy)
+    return column_finding("constant_columns", subject, names, at, "columns have the same value in every row", remedy)
 
 
 def missing_values(frame: pd.DataFrame, names: Sequence[str], subject: str) -> list[Finding]:
@@ -89,7 +89,7 @@ def missing_values(frame: pd.DataFrame, names: Sequence[str], subject: str) -> l
     missing = frame[list(names)].isna().sum().to_numpy()
     at = (missing > 0) & (missing < len(frame))
     remedy = "they are filled with the training patients' median; see why they are missing if there are many"
-    return _columns("missing_values", subject, names, at, "columns lack values in some rows", remedy)
+    return column_finding("missing_values", subject, names, at, "columns lack values in some rows", remedy)
 
 
 def duplicated_rows(frame: pd.DataFrame, names: Sequence[str], subject: str) -> list[Finding]:
@@ -98,7 +98,7 @@ def duplicated_rows(frame: pd.DataFrame, names: Sequence[str], subject: str) -> 
     enough = values[values.notna().sum(axis=1) >= MINIMUM_SHARED_VALUES]
     doubled = frame.loc[enough.index[enough.duplicated(keep=False)]]
     remedy = "decide whose images they are and name the other patient under cohort.withdrawn"
-    return _rows("duplicated_rows", "error", subject, doubled, "rows of different patients are equal", remedy)
+    return row_finding("duplicated_rows", "error", subject, doubled, "rows of different patients are equal", remedy)
 
 
 def gray_levels(
@@ -133,7 +133,7 @@ def implausible_volumes(cases: pd.DataFrame, subject: str) -> list[Finding]:
     at = ~cases["volume_ml"].between(MINIMUM_VOLUME_ML, MAXIMUM_VOLUME_ML)
     message = f"regions are not within {MINIMUM_VOLUME_ML:g}–{MAXIMUM_VOLUME_ML:g} ml"
     remedy = "look at spacing and mask of these cases"
-    return _rows("implausible_volumes", "warning", subject, cases[at], message, remedy)
+    return row_finding("implausible_volumes", "warning", subject, cases[at], message, remedy)
 
 
 def unlike_phases(cases: pd.DataFrame, subject: str) -> list[Finding]:
@@ -144,7 +144,7 @@ def unlike_phases(cases: pd.DataFrame, subject: str) -> list[Finding]:
     at = volumes["max"] > MAXIMUM_PHASE_RATIO * volumes["min"]
     message = f"patients have regions that differ more than {MAXIMUM_PHASE_RATIO:g}-fold in volume between phases"
     remedy = "see whether the same lesion was outlined in each phase"
-    return _rows("unlike_phases", "warning", subject, volumes[at], message, remedy)
+    return row_finding("unlike_phases", "warning", subject, volumes[at], message, remedy)
 
 
 def count(findings: Sequence[Finding]) -> Mapping[Severity, int]:
@@ -155,42 +155,38 @@ def count(findings: Sequence[Finding]) -> Mapping[Severity, int]:
     }
 
 
-def _rows(rule: str, severity: Severity, subject: str, rows: pd.DataFrame, message: str, remedy: str) -> list[Finding]:
+def row_finding(
+    rule: str, severity: Severity, subject: str, rows: pd.DataFrame, message: str, remedy: str
+) -> list[Finding]:
+    """Returns the finding about these rows, naming a few patients; none when there is no row."""
     if rows.empty:
         return []
     patients = [f"{center} / {case_id[:12]}" for center, case_id in rows[list(PATIENT_COLUMNS)].itertuples(index=False)]
-    return [
-        Finding(
-            rule=rule,
-            severity=severity,
-            subject=subject,
-            message=f"{len(rows)} {message}",
-            remedy=remedy,
-            n=len(rows),
-            examples=tuple(patients[:_EXAMPLES]),
-        )
-    ]
+    examples = tuple(patients[:_EXAMPLES])
+    text = f"{len(rows)} {message}"
+    return [_finding(rule, severity, subject, text, remedy, len(rows), examples)]
 
 
-def _columns(
+def column_finding(
     rule: str,
     subject: str,
     names: Sequence[str],
     at: "np.ndarray[tuple[int], np.dtype[np.bool_]]",
     message: str,
     remedy: str,
+    severity: Severity = "warning",
 ) -> list[Finding]:
+    """Returns the finding about the columns that `at` marks, naming a few; none when it marks none."""
     found = [name for name, is_found in zip(names, at, strict=True) if is_found]
     if not found:
         return []
-    return [
-        Finding(
-            rule=rule,
-            severity="warning",
-            subject=subject,
-            message=f"{len(found)} {message}",
-            remedy=remedy,
-            n=len(found),
-            examples=tuple(found[:_EXAMPLES]),
-        )
-    ]
+    text = f"{len(found)} {message}"
+    return [_finding(rule, severity, subject, text, remedy, len(found), tuple(found[:_EXAMPLES]))]
+
+
+def _finding(
+    rule: str, severity: Severity, subject: str, message: str, remedy: str, n: int, examples: tuple[str, ...]
+) -> Finding:
+    return Finding(
+        rule=rule, severity=severity, subject=subject, message=message, remedy=remedy, n=n, examples=examples
+    )

@@ -23,6 +23,40 @@ class Service(Section):
     missing_phase: Literal["drop", "refuse"] = "drop"
 
 
+class ColumnLimits(Section):
+    """What a person says of some columns.
+
+    Args:
+        columns: A regular expression on column names.
+        view: The view they are in; all views when left out.
+        minimum: The smallest value that is possible.
+        maximum: The largest.
+        missing_at_most: The largest share of rows without a value.
+        severity: An error stops the run, a warning goes to the study page.
+    """
+
+    columns: str
+    view: Name | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    missing_at_most: float | None = Field(default=None, ge=0, le=1)
+    severity: Literal["error", "warning"] = "error"
+
+
+class ValidationSection(Section):
+    """Which rules hold for the development tables, and what a breach means.
+
+    Args:
+        severity: By rule, or by `phase.rule`: `error`, `warning`, or `off`; the rule's own when left out.
+        columns: Limits of columns.
+        batches: Acquisition columns (and `center`) whose mark on the features is measured.
+    """
+
+    severity: dict[str, Literal["error", "warning", "off"]] = {}
+    columns: list[ColumnLimits] = []
+    batches: list[str] = ["center", "manufacturer", "kernel"]
+
+
 class SplitSection(Section):
     """Which development patients are kept aside for internal validation.
 

@@ -21,7 +21,7 @@ from pipelines.params.data import (
     RadmillSection,
     StudySection,
 )
-from pipelines.params.modelling import EvaluationSection, Model, Service, SplitSection, TuningSection
+from pipelines.params.modelling import EvaluationSection, Model, Service, SplitSection, TuningSection, ValidationSection
 from pipelines.params.operation import ClusterSection, RegistrySection, ScoringSection
 
 S = TypeVar("S", bound=Section)
@@ -56,6 +56,7 @@ class Params(Section):
     margin: Margin
     extraction: ExtractionSection
     services: dict[Name, Service]
+    validation: ValidationSection = ValidationSection()
     split: SplitSection
     models: dict[Name, Model]
     tuning: TuningSection

@@ -7,11 +7,13 @@ import pandas as pd
 from featurestore import validation
 from featurestore.errors import InputError
 from featurestore.files import write_json
+from featurestore.screening import with_severity
 from featurestore.tables import read_frame
 from featurestore.validation import Finding
 from featurestore.views import FeatureService, feature_names
 from pipelines.params import Params
 from pipelines.training.assemble import service_of
+from pipelines.training.screen import screen
 from pipelines.workspace import Workspace
 
 RANGE_COLUMN = "original_firstorder_Range"
@@ -53,11 +55,14 @@ def validate(workspace: Workspace, params: Params) -> ValidateSummary:
     tables = {view: _table(workspace, params, view) for view in views}
     findings = [finding for view in views for finding in _of_view(workspace, params, view, tables[view], services)]
     findings += _of_cases(workspace, params)
+    screened = screen(workspace, params, tables)
+    findings = with_severity([*findings, *screened.findings], params.validation.severity)
     _stop_on_errors(findings)
     numbers = validation.count(findings)
     rows = sum(len(table) for table in tables.values())
     content = {"rows": rows, "errors": numbers["error"], "warnings": numbers["warning"]}
-    write_json(workspace.validation, {**content, "findings": [finding.plain() for finding in findings]})
+    told = {"findings": [finding.plain() for finding in findings], "associations": screened.associations}
+    write_json(workspace.validation, {**content, **told})
     found = {f"{finding.subject}: {finding.rule}": finding.n for finding in findings}
     return ValidateSummary(rows=rows, errors=numbers["error"], warnings=numbers["warning"], found=found)
 
