@@ -34,11 +34,12 @@ class CenterTables:
     clinical: list[Row] = field(default_factory=list)
     outcomes: list[Row] = field(default_factory=list)
     qc: list[Row] = field(default_factory=list)
+    sources: list[Row] = field(default_factory=list)
     carried: set[str] = field(default_factory=set)
 
     def add(self, other: "CenterTables") -> None:
         """Adds the rows of other patients."""
-        for name in ("cases", "acquisition", "clinical", "outcomes", "qc"):
+        for name in ("cases", "acquisition", "clinical", "outcomes", "qc", "sources"):
             getattr(self, name).extend(getattr(other, name))
         self.carried |= other.carried
 
@@ -82,7 +83,7 @@ def center_tables(data: CenterData, jobs: Sequence[Job]) -> CenterTables:
     for remark in data.found.remarks:
         if not data.is_withdrawn(remark.patient_id) and remark.patient_id not in data.restless:
             tables.qc.append(_remark_row(data, remark))
-    tables.qc = _unique(tables.qc)
+    tables.qc, tables.sources = _unique(tables.qc), _unique_files(tables.sources)
     return tables
 
 
@@ -147,6 +148,7 @@ def _add_job(tables: CenterTables, data: CenterData, job: Job, twins: dict[str, 
     else:
         for row in job.part["rows"]:
             _add_row(tables, data, job, row, twins)
+        tables.sources += _sources(key, data, unit)
 
 
 def _add_row(tables: CenterTables, data: CenterData, job: Job, row: Plain, twins: dict[str, set[str]]) -> None:
@@ -221,4 +223,18 @@ def _excluded(key: CaseKey, reason: str) -> Row:
 def _unique(rows: Sequence[Row]) -> list[Row]:
     """Leaves one row for each key; the last says most."""
     names = ("center", "case_id", "phase", "roi", "observer", "stage", "item")
+    return list({tuple(row[name] for name in names): row for row in rows}.values())
+
+
+def _sources(key: CaseKey, data: CenterData, unit: Unit) -> list[Row]:
+    """Returns a row for each file that a case was read from."""
+    whose = {"center": key.center, "case_id": key.case_id, "phase": key.phase, "roi": key.roi}
+    files = [("image", file) for image in unit.images for file in image.files]
+    files += [(mask.kind, mask.file) for image in unit.images for mask in image.masks]
+    return [{**whose, "path_id": path_id(data.key, file.relative), "kind": kind} for kind, file in files]
+
+
+def _unique_files(rows: Sequence[Row]) -> list[Row]:
+    """Leaves one row for each file of a case: several outlines may lie in one."""
+    names = ("center", "case_id", "phase", "roi", "path_id")
     return list({tuple(row[name] for name in names): row for row in rows}.values())

@@ -14,7 +14,7 @@ from featurestore.tables import centers_of, keep_centers, read_table, write_cent
 from pipelines.ingest.center_tables import CenterTables
 from pipelines.ingest.places import IngestPlaces, NothingTakenInError
 from pipelines.ingest.summary import IngestSummary, kept
-from pipelines.ingest.views import ACQUISITION, CASES, QC, Row, clinical_schema, outcomes_schema
+from pipelines.ingest.views import ACQUISITION, CASES, QC, SOURCES, Row, clinical_schema, outcomes_schema
 from pipelines.params import CaseRules
 from pipelines.params.data import Center
 
@@ -35,6 +35,7 @@ def schemas(rules: CaseRules) -> dict[str, TableSchema]:
         "acquisition": ACQUISITION,
         "clinical": clinical_schema(rules.ingest.clinical),
         "qc": QC,
+        "sources": SOURCES,
         "outcomes": outcomes_schema(rules.label),
     }
 

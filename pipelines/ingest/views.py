@@ -62,6 +62,13 @@ ACQUISITION = TableSchema(
     ),
 )
 
+SOURCES = TableSchema(
+    name="sources",
+    keys=(*KEY_COLUMNS[:4], "path_id"),
+    columns=(Column(name="kind", kind="string", description="image, or the kind of file that holds the outline"),),
+)
+"""Which files, by their pseudonyms in intake's table, the images and outlines of a case were read from."""
+
 QC = TableSchema(
     name="qc",
     keys=QC_KEYS,
