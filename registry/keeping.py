@@ -48,6 +48,16 @@ def dvc_add(root: Path, folder: Path) -> Path:
     return pointer
 
 
+def dvc_add_again(root: Path, folder: Path) -> Path:
+    """Tells DVC that a folder it has was changed, and returns its `.dvc` file; the former bytes stay in its cache.
+
+    Raises:
+        CommandFailedError: DVC failed.
+    """
+    _run([sys.executable, "-m", "dvc", "add", "--quiet", str(folder.relative_to(root))], root)
+    return folder.with_name(f"{folder.name}.dvc")
+
+
 def write_evidence(folder: Path, content: Mapping[str, object]) -> str:
     """Writes an evidence file named by the hash of its bytes, and returns the hash."""
     data = canonical_json(content, indent=2) + b"\n"

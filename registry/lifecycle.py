@@ -26,6 +26,7 @@ from registry.package import ModelPackage, load_package
 from registry.states import ModelVersion, RegistryState, check_move, fold
 from registry.verifying import verify
 from registry.versions import select
+from registry.withdrawing import Withdrawn, withdraw_patient
 
 _EVIDENCE_REMEDY = "take the file back from git"
 
@@ -196,6 +197,17 @@ class Registry:
             self.ledger.append("rollback", former.digest, why=why)
             self._commit(f"Roll back to version {former.number} ({former.model})")
             return self.version(former.digest)
+
+    def withdraw(self, center: str, case_id: str, why: str) -> Withdrawn:
+        """Takes a patient out of every kept training set and marks the versions that had him.
+
+        Repeating it changes nothing; one that was cut short is completed. The other rows of a set still verify.
+
+        Raises:
+            CommandFailedError: DVC or git failed; the same call completes the work.
+        """
+        with self._event(f"withdraw {case_id[:12]}"):
+            return withdraw_patient(self.study, self.ledger, self.state(), center, case_id, why, self._commit)
 
     def verify(self) -> list[Complaint]:
         """Returns everything that is wrong with ledger, evidence, packages and training sets; empty when all holds."""

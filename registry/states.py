@@ -21,6 +21,9 @@ MOVES: dict[str, dict[str, str]] = {
 SOLE = {CHALLENGER, CHAMPION}
 """States that one version holds at a time; who held it before becomes registered again."""
 
+WITHDRAW = "withdraw"
+"""A patient left: no move of a version, but those that had him cannot be made again from what is kept."""
+
 _INSTEAD = {
     CANDIDATE: "register it first",
     CHAMPION: "promote another version, roll back, or retire it",
@@ -42,6 +45,7 @@ class ModelVersion:
         evidence: The hash of the evidence it was registered with.
         overrides: The reasons of promotions that overruled gates.
         history: Its events.
+        withdrawn: How many of its patients withdrew since; with any it cannot be made again.
     """
 
     number: int
@@ -53,6 +57,12 @@ class ModelVersion:
     is_previous: bool = False
     overrides: tuple[str, ...] = ()
     history: tuple[Event, ...] = field(default=(), repr=False)
+    withdrawn: int = 0
+
+    @property
+    def is_reproducible(self) -> bool:
+        """Whether all patients it was made from are still in its training set."""
+        return self.withdrawn == 0
 
     @property
     def aliases(self) -> tuple[str, ...]:
@@ -76,6 +86,7 @@ class ModelVersion:
             "registered": self.history[0].when if self.history else "",
             "by": self.history[0].who if self.history else "",
             "overrides": len(self.overrides),
+            "reproducible": self.is_reproducible,
         }
 
 
@@ -113,6 +124,8 @@ def after(state: RegistryState, event: Event) -> RegistryState:
     Raises:
         MoveRefusedError: The table has no such move.
     """
+    if event.verb == WITHDRAW:
+        return _without_patient(state, event)
     check_move(state, event.verb, event.package)
     target = MOVES[event.verb][_state_of(state, event.package)]
     versions = dict(state.versions)
@@ -143,6 +156,12 @@ def check_move(state: RegistryState, verb: str, package: str) -> None:
         )
     if verb == "rollback" and (not state.former or state.former[-1] != package):
         raise MoveRefusedError("a rollback returns to the champion before, and to no other", where=where)
+
+
+def _without_patient(state: RegistryState, event: Event) -> RegistryState:
+    gone = set(event.details.get("versions", ()))
+    marked = {d: replace(v, withdrawn=v.withdrawn + (d in gone)) for d, v in state.versions.items()}
+    return replace(state, versions=marked)
 
 
 def _state_of(state: RegistryState, package: str) -> str:

@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "report": ("stages", "report", "Stage: write the study page."),
     "compute": ("features", "compute", "Features of one image and mask as JSON."),
     "features": ("features", "features", "The feature store: list and describe views and features."),
+    "withdraw": ("lineage", "withdraw", "Take a patient out of every table, set and model record."),
     "models": ("models", "models", "Candidates and registered versions."),
     "register": ("models", "register", "Register a candidate model."),
     "promote": ("models", "promote", "Make a registered version the champion, through its gates."),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featurestore.fingerprints import canonical_json
+from pipelines.cli.lineage import trace
 from pipelines.cli.terminal import print_table
 from pipelines.workspace import ROLES, Workspace
 
@@ -43,6 +44,9 @@ def compute(image: Path, mask: Path, settings: Path | None, engine: str, label: 
 @click.group()
 def features() -> None:
     """The feature store: what views there are, and what is in them."""
+
+
+features.add_command(trace)
 
 
 @features.command("list")

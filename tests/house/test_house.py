@@ -31,6 +31,7 @@ LEVELS = {
     "pipelines.demo": 11,
     "pipelines.study": 12,
     "pipelines.candidates": 12,
+    "pipelines.lineage": 12,
     "pipelines.pairs": 12,
     "pipelines.status": 12,
     "pipelines.window": 12,
