@@ -69,8 +69,8 @@ def associations(
     found, counts = np.unique(labels, return_counts=True)
     levels = [level for level, count in zip(found.tolist(), counts, strict=True) if level and count >= MINIMUM_LEVEL]
     rows = np.isin(labels, levels)
-    values = _filled(X[rows])
-    if len(levels) < 2 or not values.shape[1]:
+    values = _filled(X[rows]) if len(levels) > 1 else X[:0, :0]
+    if not values.shape[1]:
         return None
     kept = None if covariates is None else covariates[rows]
     moved = Combat.fit(values, labels[rows], rules, kept).transform(values, labels[rows], kept)

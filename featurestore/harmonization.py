@@ -207,6 +207,16 @@ class Combat:
             gamma[own], delta[own] = 0.0, 1.0
         return cls(rules=rules, centers=tuple(names.tolist()), mean=mean, beta=beta, sd=sd, gamma=gamma, delta=delta)
 
+    def to_arrays(self) -> dict[str, Floats]:
+        """Returns the arrays that a package stores; covariates have no place there."""
+        return {f"combat.{name}": getattr(self, name) for name in ("mean", "sd", "gamma", "delta")}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], centers: Sequence[str], rules: CombatRules) -> "Combat":
+        """Builds the fit that `to_arrays` described."""
+        found = {name: np.array(arrays[f"combat.{name}"], np.float64) for name in ("mean", "sd", "gamma", "delta")}
+        return cls(rules=rules, centers=tuple(centers), beta=np.empty((0, len(found["mean"]))), **found)
+
     @property
     def digest(self) -> str:
         """The identity of all that decides what it does."""

@@ -4,6 +4,7 @@ A model is a chain of steps, each with its arrays; `p` features enter, `m` are k
 
 | step | arrays |
 |---|---|
+| combat | `combat.mean` (p,), `combat.sd` (p,) at least 0, `combat.gamma` (b, p), `combat.delta` (b, p) above 0 |
 | impute | `impute.median` (p,) |
 | keep | `keep.index` (m,) int64, rising |
 | scale | `scale.mean` (m,), `scale.sd` (m,) above 0 |
@@ -12,8 +13,11 @@ A model is a chain of steps, each with its arrays; `p` features enter, `m` are k
 | mlp | `mlp.weight.<i>` (in, out), `mlp.bias.<i>` (out,), the last with out = 1 |
 | rf | `rf.start` (t+1,) int64; `rf.left`, `rf.right`, `rf.feature` (nodes,) int64; `rf.threshold`, `rf.value` (nodes,)
 
-The four steps may be absent; exactly one estimator is present. Trees lie one after another, tree `i` at
-`rf.start[i]:rf.start[i+1]`. Children are counted from the start of their own tree and come after their parent, -1 in
+Combat is applied to imputed features, before the others, where the rows' centers are known
+(`registry.harmonizing`). All these steps may be absent; exactly one estimator is present.
+
+Trees lie one after another, tree `i` at `rf.start[i]:rf.start[i+1]`.
+Children are counted from the start of their own tree and come after their parent, -1 in
 `rf.left` marks a leaf: the way scikit-learn stores them. `rf.value` is the share of class 1 in a node.
 """
 
@@ -46,6 +50,7 @@ def check_arrays(arrays: Arrays, n_features: int, estimator: str) -> None:
     left_over = dict(arrays)
     _check_types(arrays)
     width = n_features
+    _check_combat(left_over, width)
     for step in (_check_impute, _check_keep, _check_scale, _check_pca):
         width = step(left_over, width)
     {"lr": _check_lr, "mlp": _check_mlp, "rf": _check_rf}[estimator](left_over, width)
@@ -71,6 +76,18 @@ def _check_impute(arrays: dict[str, NDArray[Any]], width: int) -> int:
     if "impute.median" in arrays:
         _take(arrays, "impute.median", (width,))
     return width
+
+
+def _check_combat(arrays: dict[str, NDArray[Any]], width: int) -> None:
+    if not any(name.startswith("combat.") for name in arrays):
+        return
+    _require("impute.median" in arrays, "combat needs impute.median")
+    _take(arrays, "combat.mean", (width,))
+    _require(bool((_take(arrays, "combat.sd", (width,)) >= 0).all()), "combat.sd is below 0")
+    shape = arrays.get("combat.gamma", np.empty(0)).shape
+    _require(len(shape) == 2 and shape[0] > 1 and shape[1] == width, f"combat.gamma has shape {shape}")
+    _take(arrays, "combat.gamma", shape)
+    _require(bool((_take(arrays, "combat.delta", shape) > 0).all()), "combat.delta is not above 0")
 
 
 def _check_keep(arrays: dict[str, NDArray[Any]], width: int) -> int:

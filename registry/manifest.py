@@ -55,12 +55,12 @@ def check_manifest(content: Manifest) -> None:
     Raises:
         ManifestRuleError: A key is missing, unknown, or its value is not allowed.
     """
-    for key, (rule, allowed) in _RULES.items():
-        if key not in content:
+    for key, (rule, allowed) in (_RULES | _OPTIONAL).items():
+        if key not in content and key in _RULES:
             raise ManifestRuleError(f"key {key} is missing")
-        if not rule(content[key]):
+        if key in content and not rule(content[key]):
             raise ManifestRuleError(f"{key} is not {allowed}")
-    unknown = sorted(set(content) - set(_RULES))
+    unknown = sorted(set(content) - set(_RULES) - set(_OPTIONAL))
     if unknown:
         raise ManifestRuleError(f"unknown keys {unknown[:5]}")
 
@@ -97,6 +97,15 @@ def _is_files(value: object) -> bool:
     return isinstance(value, dict) and sorted(value) == sorted(DATA_FILES) and all(map(is_digest, value.values()))
 
 
+def _is_harmonization(value: object) -> bool:
+    if not isinstance(value, dict) or not isinstance(value.get("rules"), dict):
+        return False
+    centers = value.get("centers")
+    return (
+        isinstance(centers, list) and all(isinstance(one, str) for one in centers) and centers == sorted(set(centers))
+    )
+
+
 def _is_mapping(value: object) -> bool:
     return isinstance(value, dict)
 
@@ -121,4 +130,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "metrics_oof": (_is_mapping, "a mapping of metrics"),
     "release": (_is_text, "text"),
     "files": (_is_files, f"a mapping of {', '.join(DATA_FILES)} to SHA-256"),
+}
+_OPTIONAL: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "harmonization": (_is_harmonization, "a mapping of sorted centers and rules"),
 }

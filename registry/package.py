@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +71,11 @@ class ModelPackage:
     def activation(self) -> str:
         """The hidden layers' activation of an mlp."""
         return str(self.manifest["model"].get("activation", ""))
+
+    @property
+    def is_harmonized(self) -> bool:
+        """Whether prediction needs to know the center of each row; see `registry.harmonizing`."""
+        return "harmonization" in self.manifest
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -157,12 +163,20 @@ def _check(manifest: Manifest, contents: Mapping[str, bytes], digest: str) -> Mo
             raise DamagedPackageError(f"{name} was changed after the package was made", where=digest[:12])
     arrays = _arrays(contents[ARRAYS])
     check_arrays(arrays, len(manifest["features"]), manifest["model"]["estimator"])
+    _check_centers(manifest, arrays)
     golden, wanted = _golden(contents[GOLDEN], manifest)
     package = ModelPackage(
         digest=digest, manifest=manifest, arrays=arrays, golden=golden, card=contents[CARD].decode(errors="replace")
     )
     _check_golden(package, wanted)
     return package
+
+
+def _check_centers(manifest: Mapping[str, Any], arrays: Arrays) -> None:
+    named = len(manifest["harmonization"]["centers"]) if "harmonization" in manifest else 0
+    stored = len(arrays["combat.gamma"]) if "combat.gamma" in arrays else 0
+    if named != stored:
+        raise ArrayRuleError(f"combat.gamma holds {stored} centers, the manifest names {named}")
 
 
 def _arrays(data: bytes) -> Arrays:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from featurestore.erasure import erase, rows_of
+from featurestore.erasure import erase, parquet_files, rows_of
 from featurestore.training_sets import TABLE
 from registry.keeping import dvc_add_again
 from registry.ledger import Ledger
@@ -49,7 +49,8 @@ def withdraw_patient(
         details = {"center": center, "case_id": case_id, "training_sets": sorted(set(digests) - known), "versions": new}
         ledger.append(WITHDRAW, "", why=why, details=details)
     for path in holding:
-        erase(path / TABLE, center, case_id)
+        for file in parquet_files([path]):
+            erase(file, center, case_id)
         dvc_add_again(study, path)
     commit(f"Withdraw patient {case_id[:12]}")
     return Withdrawn(training_sets=tuple(sorted({*digests, *known})), versions=had)

@@ -17,11 +17,12 @@ from featurestore.flat_tables import read_flat
 from featurestore.tables import read_frame
 from featurestore.training_sets import INTERNAL, TRAINING, TrainingSet
 from featurestore.views import FeatureService, wide_frame
+from pipelines.evaluation.adapting import center_adapters
 from pipelines.evaluation.metrics import CohortPredictions, OutOfFold
 from pipelines.params import Params
 from pipelines.workspace import Workspace
+from registry.harmonizing import predict_at_centers
 from registry.package import MANIFEST, ModelPackage, load_package
-from registry.predict import predict
 
 APPARENT, EXTERNAL = "training_apparent", "external"
 
@@ -110,7 +111,7 @@ def of_training_set(candidate: Candidate, split: str, cohort: str) -> CohortPred
         center=part.center,
         case_id=part.case_id,
         y=part.y,
-        p=predict(candidate.package, part.X[:, order]),
+        p=predict_at_centers(candidate.package, part.X[:, order], part.center),
         left_out={},
     )
 
@@ -153,11 +154,15 @@ def of_external(candidate: Candidate, data: ExternalData) -> list[CohortPredicti
         pd.MultiIndex.from_frame(wide[list(PATIENT_COLUMNS)])
     )
     labelled = joined["label"].notna().to_numpy()
-    keep = present & labelled
-    p = np.full(len(joined), np.nan)
-    p[keep] = predict(candidate.package, joined.loc[keep, columns].to_numpy(np.float64))
     center = joined["center"].to_numpy(np.str_)
+    adapters, alien = center_adapters(candidate.package, wide)
+    apart = np.isin(center, alien)
+    keep = present & labelled & ~apart
+    p = np.full(len(joined), np.nan)
+    X = joined.loc[keep, columns].to_numpy(np.float64)
+    p[keep] = predict_at_centers(candidate.package, X, center[keep], adapters)
     reasons = {"label_missing": ~labelled, "features_missing": labelled & ~present}
+    reasons |= {"center_not_harmonized": present & labelled & apart} if alien else {}
 
     def cohort(name: str, at: NDArray[np.bool_]) -> CohortPredictions:
         rows = at & keep

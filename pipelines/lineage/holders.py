@@ -73,7 +73,9 @@ def _window(workspace: Workspace, whose: Whose) -> Iterator[Holder]:
     found = [*tables, *_texts(folder, whose)]
     if found:
         what = f"{len(found)} artifacts with his pseudonym"
-        yield Holder(place="MLflow", what=what, command="rm -r mlartifacts mlflow.db && radmill registry rebuild")
+        yield Holder(
+            place="MLflow", what=what, command="radmill run && rm -r mlartifacts mlflow.db && radmill registry rebuild"
+        )
 
 
 def _evidence(workspace: Workspace, whose: Whose) -> Iterator[Holder]:

@@ -1,4 +1,4 @@
-"""What happens to features before an estimator sees them: fill, drop, scale, project.
+"""What happens to features before an estimator sees them: fill, harmonize, drop, scale, project.
 
 Fitted once on the rows it is given and then only sliced: the first k components of a decomposition are the
 decomposition into k components, so a search over k needs one decomposition a fold.
@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from featurestore.errors import InputError
+from featurestore.harmonization import Combat
 from pipelines.models.base import Arrays, Floats
+from pipelines.models.steps import RowFacts, Steps, fit_harmonization, harmonized, selected
 
 RELATIVE_SD_FLOOR = 1e-10
 """A column that varies less than this share of its magnitude holds rounding, not information."""
@@ -30,13 +32,14 @@ class Preparation:
 
     Args:
         median: What missing values become, shape (p,).
-        keep: Columns that vary, shape (m,), rising.
+        keep: Columns that vary and pass the filters asked for, shape (m,), rising.
         mean: Their means, shape (m,).
         sd: Their standard deviations (n), shape (m,).
         center: The components' origin in scaled features, shape (m,).
         axes: The components, shape (k, m), rows of length 1, by falling variance.
         variance: The components' variances (n - 1), shape (k,).
         total_variance: The variance of all components, those left out as well.
+        combat: How centers are harmonized, if they are.
     """
 
     median: Floats
@@ -47,24 +50,38 @@ class Preparation:
     axes: Floats
     variance: Floats
     total_variance: float
+    combat: Combat | None = None
 
     @classmethod
-    def fit(cls, X: Floats, n_components: int) -> "Preparation":
+    def fit(
+        cls, X: Floats, n_components: int, steps: Steps | None = None, facts: RowFacts | None = None
+    ) -> "Preparation":
         """Learns from the rows of X, shape (n, p); at most `n_components` components are kept.
+
+        Args:
+            X: Features.
+            n_components: How many components.
+            steps: Optional steps.
+            facts: What these need to know of the rows.
 
         Raises:
             NothingVariesError: No column varies.
         """
         median = _median(X)
-        filled = np.where(np.isnan(X), median, X)
+        measured = np.where(np.isnan(X), median, X)
+        steps = steps or Steps()
+        combat = fit_harmonization(steps, measured, facts)
+        filled = harmonized(combat, measured, facts)
         keep = np.flatnonzero(_varies(filled)).astype(np.int64)
         if not keep.size:
             raise NothingVariesError(f"none of {X.shape[1]} columns varies over {len(X)} patients")
+        keep = selected(steps, X, filled, keep, facts)
         kept = filled[:, keep]
         mean, sd = kept.mean(axis=0), kept.std(axis=0)
         Z = (kept - mean) / sd
         total = float(Z.var(axis=0, ddof=1).sum())
-        return cls(median=median, keep=keep, mean=mean, sd=sd, total_variance=total, **_components(Z, n_components))
+        fitted = {"median": median, "mean": mean, "sd": sd, **_components(Z, n_components)}
+        return cls(keep=keep, total_variance=total, combat=combat, **fitted)
 
     @property
     def n_components(self) -> int:
@@ -87,16 +104,18 @@ class Preparation:
         scale = np.sqrt(variance if scores == "whitened" else np.full(len(variance), variance[0]))
         return self.axes[:n_components] / scale[:, None]
 
-    def transform(self, X: Floats, n_components: int, scores: str = "scaled") -> Floats:
+    def transform(self, X: Floats, n_components: int, scores: str = "scaled", facts: RowFacts | None = None) -> Floats:
         """Returns the components' scores, shape (n, k), for features of shape (n, p)."""
-        filled = np.where(np.isnan(X), self.median, X)[:, self.keep]
+        filled = harmonized(self.combat, np.where(np.isnan(X), self.median, X), facts)[:, self.keep]
         axes = self.matrix(n_components, scores).T
         # scikit-learn centers after the projection; a forest would see other last bits otherwise
         return np.ascontiguousarray((filled - self.mean) / self.sd @ axes - self.center[None, :] @ axes)
 
     def to_arrays(self, n_components: int, scores: str = "scaled") -> Arrays:
         """Returns the arrays that a package stores."""
+        combat = {} if self.combat is None else self.combat.to_arrays()
         return {
+            **combat,
             "impute.median": self.median,
             "keep.index": self.keep,
             "scale.mean": self.mean,

@@ -6,6 +6,7 @@ from pipelines.models.base import Arrays, Floats, Labels, Values
 from pipelines.models.components import ComponentRule
 from pipelines.models.estimators import estimator_arrays, fit_estimator, positive_probability
 from pipelines.models.preparation import Preparation
+from pipelines.models.steps import RowFacts, Steps
 
 
 class TabularModel:
@@ -16,16 +17,25 @@ class TabularModel:
         values: Its hyperparameters, and `components` where the rule is that the search chooses them.
         seed: Decides everything random in it.
         rule: How many components are kept.
+        steps: Optional steps before scaling.
     """
 
     preparation: Preparation
     classifier: Any
 
-    def __init__(self, estimator: str, values: Values, seed: int, rule: ComponentRule | None = None) -> None:
+    def __init__(
+        self,
+        estimator: str,
+        values: Values,
+        seed: int,
+        rule: ComponentRule | None = None,
+        steps: Steps | None = None,
+    ) -> None:
         self.estimator = estimator
         self.values = values
         self.seed = seed
         self.rule = rule or ComponentRule()
+        self.steps = steps or Steps()
 
     @property
     def n_components(self) -> int:
@@ -37,16 +47,16 @@ class TabularModel:
         """How components are scaled; forests do not care."""
         return str(self.values.get("scores", "scaled"))
 
-    def fit(self, X: Floats, y: Labels) -> Self:
-        """Learns preparation and estimator from the rows of X, shape (n, p)."""
-        self.preparation = Preparation.fit(X, self.rule.n_fitted)
-        Z = self.preparation.transform(X, self.n_components, self.scores)
+    def fit(self, X: Floats, y: Labels, facts: RowFacts | None = None) -> Self:
+        """Learns preparation and estimator from the rows of X, shape (n, p); `facts` are for optional steps."""
+        self.preparation = Preparation.fit(X, self.rule.n_fitted, self.steps, facts)
+        Z = self.preparation.transform(X, self.n_components, self.scores, facts)
         self.classifier = fit_estimator(self.estimator, self.values, self.seed, Z, y)
         return self
 
-    def predict_proba(self, X: Floats) -> Floats:
+    def predict_proba(self, X: Floats, facts: RowFacts | None = None) -> Floats:
         """Returns the probability of the positive class for each row, shape (n,)."""
-        Z = self.preparation.transform(X, self.n_components, self.scores)
+        Z = self.preparation.transform(X, self.n_components, self.scores, facts)
         return positive_probability(self.classifier, Z)
 
     def to_arrays(self) -> Arrays:

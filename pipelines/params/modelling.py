@@ -15,12 +15,14 @@ class Service(Section):
         phases: The phases whose columns are joined, each under its prefix.
         columns: A regular expression on feature names.
         missing_phase: What to do with a patient who lacks one of the phases.
+        repeats: The view whose other outlines agreement is computed from: several observers, or perturbed outlines.
     """
 
     view: Name = "radiomics"
     phases: list[Name] = Field(min_length=1)
     columns: str = ".*"
     missing_phase: Literal["drop", "refuse"] = "drop"
+    repeats: Literal["observers", "perturbed"] | None = None
 
 
 class ColumnLimits(Section):
@@ -87,6 +89,45 @@ class Reduction(Section):
     maximum: int = Field(default=30, ge=1)
 
 
+class Harmonization(Section):
+    """ComBat over centers, fitted in each training fold; the outcome has no part in it.
+
+    Args:
+        prior: Empirical Bayes with normal and inverse-gamma priors, with the features' own, or none.
+        reference: The development center whose features stay as they are; the mean of all when left out.
+        minimum_cases: How many unlabelled cases of a new center its shift is estimated from, at least; until then they
+            wait.
+    """
+
+    prior: Literal["parametric", "nonparametric", "none"] = "parametric"
+    reference: Name | None = None
+    minimum_cases: int = Field(default=20, ge=3)
+
+
+class Stability(Section):
+    """Only features that agree between outlines are used; judged in each training fold.
+
+    Args:
+        kind: ICC(2,1), raters are a sample of all raters, or ICC(3,1), these are the only ones.
+        minimum: The smallest agreement.
+        bound: Whether the estimate or the lower end of its 95 % interval must reach it.
+    """
+
+    kind: Literal["icc2", "icc3"] = "icc2"
+    minimum: float = Field(default=0.75, gt=0, lt=1)
+    bound: Literal["estimate", "low"] = "low"
+
+
+class Redundancy(Section):
+    """One of each group of features that say the same is used; found in each training fold.
+
+    Args:
+        threshold: The absolute rank correlation from which on two features say the same.
+    """
+
+    threshold: float = Field(default=0.9, gt=0, le=1)
+
+
 class Model(Section):
     """One model: PCA and an estimator on a feature service.
 
@@ -96,12 +137,18 @@ class Model(Section):
         reduction: How components are chosen.
         space: Search ranges that replace the estimator's default ones, by parameter name:
             a list of choices, or `{low, high, log}`.
+        harmonization: ComBat over centers; left out when null.
+        stability: The filter by agreement of outlines; needs the service's `repeats`.
+        redundancy: The filter of features that say the same.
     """
 
     service: Name
     estimator: Literal["lr", "rf", "mlp"]
     reduction: Reduction = Reduction()
     space: dict[str, list[float | int | str] | dict[str, float | bool]] = {}
+    harmonization: Harmonization | None = None
+    stability: Stability | None = None
+    redundancy: Redundancy | None = None
 
 
 class TuningSection(Section):

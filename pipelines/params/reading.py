@@ -78,9 +78,21 @@ class Params(Section):
             *_unknown("models.{}.service", {k: [m.service] for k, m in self.models.items()}, self.services),
             *_unknown("extraction.by_phase", {"": list(self.extraction.by_phase)}, self.phases),
         ]
+        complaints += [line for name, model in self.models.items() for line in self._of_steps(name, model)]
         if complaints:
             raise ValueError("; ".join(complaints))
         return self
+
+    def _of_steps(self, name: str, model: Model) -> list[str]:
+        service = self.services.get(model.service)
+        found = []
+        if model.stability is not None and service is not None and service.repeats is None:
+            found.append(f"models.{name}.stability needs services.{model.service}.repeats")
+        reference = model.harmonization.reference if model.harmonization is not None else None
+        if reference is not None:
+            known = self.centers.development
+            found += _unknown(f"models.{name}.harmonization.reference", {"": [reference]}, dict(known))
+        return found
 
 
 def _unknown(path: str, named: dict[str, list[str]], known: dict[str, Any]) -> list[str]:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from featurestore.errors import InputError, RadmillError
 from featurestore.files import write_text
+from featurestore.harmonization import Adapter
 from featurestore.tables import read_frame
 from featurestore.views import FeatureService, wide_frame
 from pipelines.execution.extract import ExtractPlaces, extract_cases
@@ -21,12 +22,13 @@ from pipelines.params import CaseRules, load_operation
 from pipelines.params.operation import ScoringSection
 from pipelines.radiomics.settings import ExtractionSettings
 from pipelines.runner import Progress, Runner, Silent
+from pipelines.scoring.adapters import kept_adapter
 from pipelines.scoring.places import Deployment
 from pipelines.scoring.scores import SCORES, append_scores, current_scores, due_patients, inputs_by_patient, read_scores
 from pipelines.workspace import Workspace
+from registry.harmonizing import predict_at_centers
 from registry.lifecycle import Registry
 from registry.package import ModelPackage
-from registry.predict import predict
 from registry.states import ModelVersion
 
 THRESHOLD = "youden"
@@ -150,12 +152,21 @@ class _Scorer:
         append_scores(
             self.deployment.scores,
             due,
-            predict(self.package, X),
+            predict_at_centers(self.package, X, due["center"].to_numpy(np.str_), self._adapters(due)),
             package=self.package.digest,
             model=self.version.model,
             version=self.version.number,
             threshold=self.package.thresholds[THRESHOLD],
         )
+
+    def _adapters(self, due: pd.DataFrame) -> dict[str, Adapter]:
+        """Returns the hospital's shift, estimated once from the cases that are here when it is first needed."""
+        if not self.package.is_harmonized:
+            return {}
+        center = str(due["center"].iloc[0])
+        rows = self._patients(center)
+        X = rows[list(self.package.features)].to_numpy(dtype=np.float64)
+        return {center: kept_adapter(self.deployment.center(center) / "adapters", self.package, X, center, rows)}
 
     def _result(self, center: str, n_scored: int, n_patients: int) -> CenterResult:
         history = read_scores(self.deployment.scores)

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,12 +11,14 @@ import pandas as pd
 from featurestore.entities import PATIENT_COLUMNS
 from featurestore.errors import InputError
 from featurestore.fingerprints import digest
+from featurestore.repeats import repeat_hashes, write_repeats
 from featurestore.schemas import Column
 from featurestore.tables import read_frame
 from featurestore.training_sets import TrainingSet
 from featurestore.views import FeatureService, FeatureView, lacking, service_columns, wide_frame
 from pipelines.params import Params
 from pipelines.params.modelling import SplitSection
+from pipelines.training.repeated import repeated_rows
 from pipelines.training.splits import SIDES, side
 from pipelines.workspace import Workspace
 
@@ -70,9 +72,10 @@ def assemble(workspace: Workspace, params: Params) -> AssembleSummary:
         MissingPhaseError: A patient lacks a phase where the service refuses that.
         SplitColumnError: The column that fixes the split is unusable.
     """
-    sets = {name: _training_set(workspace, params, name) for name in params.services}
+    sets = {name: _with_repeats(workspace, params, _training_set(workspace, params, name)) for name in params.services}
     for name, made in sets.items():
         made.save(workspace.training(name))
+        write_repeats(workspace.training(name), repeated_rows(workspace, params, name, made))
     return AssembleSummary(
         training_sets={name: _words(made) for name, made in sets.items()},
         features={name: len(made.columns) for name, made in sets.items()},
@@ -106,6 +109,16 @@ def _training_set(workspace: Workspace, params: Params, name: str) -> TrainingSe
         columns=tuple(declared.get(column, Column(name=column)) for column in names),
         record=_record(workspace, params, service, rows, left_out),
     )
+
+
+def _with_repeats(workspace: Workspace, params: Params, made: TrainingSet) -> TrainingSet:
+    """Names the rows of other outlines in the set's record, so that its digest covers them."""
+    name = str(made.record["service"]["name"])
+    if params.services[name].repeats is None:
+        return made
+    rows = repeat_hashes(repeated_rows(workspace, params, name, made))
+    told = {"view": params.services[name].repeats, "rows": rows}
+    return replace(made, record={**made.record, "repeats": told})
 
 
 def _with_labels(wide: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """Writes a candidate: the package, its out-of-fold predictions, and the records that pages are made from."""
 
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from pipelines.models.base import Floats
 from pipelines.models.components import CURVE_COMPONENTS, area_percent, knee
 from pipelines.models.estimators import activation
 from pipelines.models.preparation import Preparation
+from pipelines.models.steps import RowFacts
 from pipelines.params.modelling import Model
 from pipelines.record import installed
 from pipelines.training.card import card
@@ -101,7 +103,17 @@ def _manifest(
         "drift": _drift(part, tuned),
         "metrics_oof": metrics,
         "release": installed("radmill")["radmill"],
+        **_harmonization(tuned),
     }
+
+
+def _harmonization(tuned: Tuned) -> dict[str, object]:
+    """Returns what the package says of centers; nothing for a model that does not harmonize them."""
+    combat = tuned.model.preparation.combat
+    if combat is None:
+        return {}
+    rules = {**asdict(combat.rules), "covariates": []}
+    return {"harmonization": {"centers": list(combat.centers), "rules": rules, "fit": combat.digest}}
 
 
 def _hyperparameters(tuned: Tuned) -> dict[str, object]:
@@ -178,9 +190,14 @@ def _search(tuned: Tuned) -> dict[str, Any]:
 
 def _components(part: TrainingSet, tuned: Tuned) -> dict[str, Any]:
     """Returns the curve of cumulative explained variance, and the patients on the first two components by label."""
-    preparation = Preparation.fit(part.X, CURVE_COMPONENTS)
+    facts = RowFacts(center=part.center)
+    # the picture is of what enters the components; which patients were outlined twice does not matter to it
+    steps = replace(tuned.model.steps, stability=None)
+    preparation = Preparation.fit(part.X, CURVE_COMPONENTS, steps, facts)
     cumulative = np.cumsum(preparation.explained)
-    scores = preparation.transform(part.X, min(2, preparation.n_components)) * np.sqrt(preparation.variance[0])
+    scores = preparation.transform(part.X, min(2, preparation.n_components), facts=facts) * np.sqrt(
+        preparation.variance[0]
+    )
     scores = np.column_stack([scores, np.zeros(len(scores))])[:, :2]
     points = sorted(zip(scores.round(DIGITS).tolist(), part.y.tolist(), strict=True))
     return {

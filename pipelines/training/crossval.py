@@ -12,6 +12,7 @@ from pipelines.models.base import Floats, Labels, Values
 from pipelines.models.components import ComponentRule
 from pipelines.models.estimators import fit_estimator, for_search, positive_probability
 from pipelines.models.preparation import Preparation, rescaled
+from pipelines.models.steps import RowFacts, Steps
 from pipelines.training.splits import Fold
 
 PROBABILITY_FLOOR = 1e-6
@@ -67,13 +68,24 @@ class CrossValidation:
         y: Labels, shape (n,).
         folds: The folds, every repeat covering all rows.
         seed: Decides everything random in the estimators.
+        steps: Optional steps before scaling, fitted in each fold.
+        facts: What these need to know of the rows.
     """
 
     def __init__(
-        self, estimator: str, rule: ComponentRule, X: Floats, y: Labels, folds: Sequence[Fold], seed: int
+        self,
+        estimator: str,
+        rule: ComponentRule,
+        X: Floats,
+        y: Labels,
+        folds: Sequence[Fold],
+        seed: int,
+        steps: Steps | None = None,
+        facts: RowFacts | None = None,
     ) -> None:
         self.estimator, self.rule, self.y, self.seed = estimator, rule, y, seed
-        self.X, self.prepared = X, tuple(_prepare(fold, X, rule) for fold in folds)
+        self.X, self.steps, self.facts = X, steps or Steps(), facts
+        self.prepared = tuple(self._prepare(fold) for fold in folds)
 
     @property
     def n_components(self) -> int:
@@ -94,6 +106,13 @@ class CrossValidation:
         Z = rescaled(prepared.Z_fit, variance, k, scores)
         fitted = fit_estimator(self.estimator, values, self.seed, Z, self.y[prepared.fold.fit])
         return positive_probability(fitted, rescaled(prepared.Z_held_out, variance, k, scores))
+
+    def _prepare(self, fold: Fold) -> PreparedFold:
+        own = None if self.facts is None else self.facts.at(fold.fit)
+        preparation = Preparation.fit(self.X[fold.fit], self.rule.n_fitted, self.steps, own)
+        unit = np.sqrt(preparation.variance[0])
+        Z = preparation.transform(self.X, preparation.n_components, facts=self.facts) * unit
+        return PreparedFold(fold=fold, preparation=preparation, Z_fit=Z[fold.fit], Z_held_out=Z[fold.held_out])
 
     def auc(self, number: int, p: Floats) -> float:
         """Returns the area under the ROC curve on a fold's held-out rows."""
@@ -116,10 +135,3 @@ class CrossValidation:
             p[fold.held_out, fold.repeat] = expit(logit(inside) + shift)
             number[fold.held_out, fold.repeat] = fold.number
         return OutOfFold(y=self.y, p=p, fold=number)
-
-
-def _prepare(fold: Fold, X: Floats, rule: ComponentRule) -> PreparedFold:
-    preparation = Preparation.fit(X[fold.fit], rule.n_fitted)
-    unit = np.sqrt(preparation.variance[0])
-    Z = preparation.transform(X, preparation.n_components) * unit
-    return PreparedFold(fold=fold, preparation=preparation, Z_fit=Z[fold.fit], Z_held_out=Z[fold.held_out])

@@ -66,7 +66,16 @@ def _scores(
     """Returns the area of each trial on fold i without having seen fold j, shape (trials, folds i, folds j)."""
     both = list(combinations(range(len(folds)), 2))
     pairs = [_without(folds[i], folds[j]) for i, j in both]
-    inner = CrossValidation(validation.estimator, validation.rule, validation.X, validation.y, pairs, validation.seed)
+    inner = CrossValidation(
+        validation.estimator,
+        validation.rule,
+        validation.X,
+        validation.y,
+        pairs,
+        validation.seed,
+        validation.steps,
+        validation.facts,
+    )
     scores = np.full((len(trials), len(folds), len(folds)), np.nan)
     for row, trial in enumerate(trials):
         cheap = for_search(inner.estimator, trial.values)

@@ -1,12 +1,17 @@
 """Searches a model's hyperparameters inside the training patients, fits it, and leaves a candidate."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from featurestore.errors import InputError
 from featurestore.fingerprints import digest
+from featurestore.harmonization import CombatRules
+from featurestore.repeats import read_repeats
 from featurestore.training_sets import TRAINING, TrainingSet
+from pipelines.models.base import Floats
 from pipelines.models.components import ComponentRule
 from pipelines.models.spaces import Parameter, space
+from pipelines.models.steps import RowFacts, StabilityRule, Steps
 from pipelines.models.tabular import TabularModel
 from pipelines.params import Params
 from pipelines.params.modelling import Model, TuningSection
@@ -93,7 +98,9 @@ def tune(workspace: Workspace, params: Params, name: str, progress: Progress | N
     journal = Journal(workspace.state / "search" / f"{name}.json", _context(whole, settings, params.tuning))
     telling.start(f"tune {name}", params.tuning.trials * (1 + params.tuning.nested_repeats))
     with threadpool_limits(1):  # sums in another order would give other bits
-        tuned = fit_best(whole.part(TRAINING), settings, params.tuning, journal, telling)
+        part = whole.part(TRAINING)
+        repeats = _repeats(workspace.training(settings.service), part) if settings.stability else None
+        tuned = fit_best(part, settings, params.tuning, journal, telling, repeats)
         summary = write_candidate(workspace.model(name), name, whole, settings, tuned)
     telling.finish()
     journal.remove()
@@ -106,6 +113,7 @@ def fit_best(
     tuning: TuningSection,
     journal: Journal | None = None,
     progress: Progress | None = None,
+    repeats: Floats | None = None,
 ) -> Tuned:
     """Searches, estimates and fits, on the given patients alone.
 
@@ -115,10 +123,12 @@ def fit_best(
         tuning: How the search goes.
         journal: Where finished trials are remembered.
         progress: Is told of every trial.
+        repeats: The patients' features by other outlines, shape (n, k, p).
     """
+    steps, facts = steps_of(settings), RowFacts(center=part.center, repeats=repeats)
     rule, seed = component_rule(settings), derived_seed(tuning.seed, "estimator")
     folds = repeated_folds(part.y, part.center, tuning.folds, tuning.repeats, derived_seed(tuning.seed, "folds"))
-    validation = CrossValidation(settings.estimator, rule, part.X, part.y, folds, seed)
+    validation = CrossValidation(settings.estimator, rule, part.X, part.y, folds, seed, steps, facts)
     parameters = space(settings.estimator, validation.n_components, settings.space, is_tuned=rule.is_tuned)
     trials = search(
         parameters,
@@ -138,8 +148,23 @@ def fit_best(
         nested=honest,
         chosen=chosen,
         flattering=validation.out_of_fold([validation.held_out(i, winner.values) for i in range(len(folds))]),
-        model=TabularModel(settings.estimator, winner.values, seed, rule).fit(part.X, part.y),
+        model=TabularModel(settings.estimator, winner.values, seed, rule, steps).fit(part.X, part.y, facts),
     )
+
+
+def steps_of(settings: Model) -> Steps:
+    """Returns the declared optional steps."""
+    combat, stability, redundancy = settings.harmonization, settings.stability, settings.redundancy
+    return Steps(
+        harmonization=None if combat is None else CombatRules(**combat.model_dump()),
+        stability=None if stability is None else StabilityRule(**stability.model_dump()),
+        redundancy=None if redundancy is None else redundancy.threshold,
+    )
+
+
+def _repeats(folder: Path, part: TrainingSet) -> Floats | None:
+    told = part.record.get("repeats", {"rows": []})
+    return read_repeats(folder, part.names, part.center, part.case_id, told["rows"])
 
 
 def component_rule(settings: Model) -> ComponentRule:

@@ -13,6 +13,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
 from registry.errors import WrongFeaturesError
+from registry.harmonizing import predict_at_centers
 from registry.package import load_package
 from registry.predict import predict
 
@@ -37,6 +38,11 @@ class PackagedModel(PythonModel):  # type: ignore[misc]  # mlflow is untyped her
         if missing:
             raise WrongFeaturesError(f"{len(missing)} features are missing, the first is {missing[0]}")
         X = model_input[list(self.package.features)].to_numpy(np.float64)
+        if self.package.is_harmonized and "center" not in model_input.columns:
+            raise WrongFeaturesError("the model harmonizes centers and needs a column `center`")
+        if self.package.is_harmonized:
+            center = model_input["center"].to_numpy(np.str_)
+            return pd.DataFrame({"probability": predict_at_centers(self.package, X, center)}, index=model_input.index)
         return pd.DataFrame({"probability": predict(self.package, X)}, index=model_input.index)
 
 

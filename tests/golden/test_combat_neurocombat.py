@@ -1,4 +1,4 @@
-"""ComBat against neuroCombat 0.2.12: `combat_neurocombat.csv` holds made-up features and what neuroCombat made of them."""
+"""ComBat against neuroCombat 0.2.12: `combat_neurocombat.csv` has made-up features and what it made of them."""
 
 from pathlib import Path
 

@@ -182,9 +182,9 @@ def test_validation_writes_its_findings(study: Study) -> None:
     edited(workspace, "east", lambda frame: frame.assign(original_glcm_Fake3=np.inf))
     summary = validate(workspace, params)
     content = json.loads(workspace.validation.read_text())
-    assert summary.warnings == content["warnings"] == len(content["findings"]) == 3
-    assert {finding["rule"] for finding in content["findings"]} == {"infinite_values"}
-    assert {finding["subject"] for finding in content["findings"]} == set(params.phases)
+    assert summary.warnings == content["warnings"] == len(content["findings"])
+    infinite = [finding for finding in content["findings"] if finding["rule"] == "infinite_values"]
+    assert sorted(finding["subject"] for finding in infinite) == sorted(params.phases)
 
 
 def test_the_same_images_under_two_names_stop_the_run(study: Study) -> None:

@@ -1,0 +1,64 @@
+"""What a package that harmonizes centers needs of the rows it predicts: whose center they are from, and adapters."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featurestore.harmonization import Adapter, Combat, CombatRules
+from registry.package import ModelPackage
+from registry.predict import predict
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Harmonizer:
+    """The harmonization inside a package."""
+
+    package: ModelPackage
+
+    @property
+    def combat(self) -> Combat:
+        """The fit, as the package's arrays hold it."""
+        told = self.package.manifest["harmonization"]
+        return Combat.from_arrays(self.package.arrays, told["centers"], CombatRules(**told["rules"]))
+
+    def adapter(self, X: Floats, center: str, case_ids: Sequence[str]) -> Adapter:
+        """Estimates a center's shift from a fixed list of its cases, as measured; shape (n, p).
+
+        Raises:
+            TooFewCasesError: The list is shorter than the package's rules allow.
+        """
+        return self.combat.adapter(self._filled(X), center, case_ids)
+
+    def moved(self, X: Floats, center: NDArray[np.str_], adapters: Mapping[str, Adapter]) -> Floats:
+        """Returns features without the mark of their center, shape (n, p).
+
+        Raises:
+            UnseenCenterError: A row's center is in neither the fit nor the adapters.
+        """
+        return self.combat.transform(self._filled(X), center, adapters=adapters)
+
+    def _filled(self, X: Floats) -> Floats:
+        return np.where(np.isnan(X), self.package.arrays["impute.median"], X)
+
+
+def predict_at_centers(
+    package: ModelPackage, X: Floats, center: NDArray[np.str_], adapters: Mapping[str, Adapter] | None = None
+) -> Floats:
+    """Returns the probability of the positive class for rows of known centers, shape (n,).
+
+    Args:
+        package: Any package; one that does not harmonize is not asked for centers.
+        X: Features as measured, in the package's order, shape (n, p).
+        center: The center of each row, shape (n,).
+        adapters: The shifts of centers that were not in the fit.
+
+    Raises:
+        UnseenCenterError: The package harmonizes, and a row's center is in neither the fit nor the adapters.
+    """
+    if not package.is_harmonized:
+        return predict(package, X)
+    return predict(package, Harmonizer(package).moved(X, center, adapters or {}))
