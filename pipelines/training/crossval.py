@@ -19,6 +19,11 @@ PROBABILITY_FLOOR = 1e-6
 """A forest may say 0 or 1; the shift of its logit needs it inside."""
 
 
+ALIKE_DIGITS = 5
+"""Log odds that agree so far are equal when hyperparameters are compared. A network whose penalty has won says the same
+of everybody but for the solver's last steps, and these may order patients as well as anything by chance."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PreparedFold:
     """A fold with its own preparation's scores, not yet scaled: shape (n, k) for the rows of each side."""
@@ -103,7 +108,7 @@ class CrossValidation:
 
     def auc(self, number: int, p: Floats) -> float:
         """Returns the area under the ROC curve on a fold's held-out rows."""
-        return auc(self.y[self.prepared[number].fold.held_out], p)
+        return search_auc(self.y[self.prepared[number].fold.held_out], p)
 
     def out_of_fold(
         self, held_out: Sequence[Floats], recalibrations: Sequence[Recalibration] | None = None
@@ -129,6 +134,11 @@ class CrossValidation:
             p[fold.held_out, fold.repeat] = expit(step.intercept + step.slope * logit(inside) + shift)
             number[fold.held_out, fold.repeat] = fold.number
         return OutOfFold(y=self.y, p=p, fold=number)
+
+
+def search_auc(y: Labels, p: Floats) -> float:
+    """Returns the area under the ROC curve by which hyperparameters are compared: rounding makes no difference."""
+    return auc(y, np.round(logit(p), ALIKE_DIGITS))
 
 
 def _prepare(fold: Fold, X: Floats, rule: ComponentRule) -> PreparedFold:

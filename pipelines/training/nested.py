@@ -24,10 +24,9 @@ from itertools import combinations
 import numpy as np
 from scipy.special import expit, logit
 
-from pipelines.evaluation.discrimination import auc
 from pipelines.models.estimators import for_search
 from pipelines.runner import Progress, Silent
-from pipelines.training.crossval import PROBABILITY_FLOOR, CrossValidation, OutOfFold
+from pipelines.training.crossval import PROBABILITY_FLOOR, CrossValidation, OutOfFold, search_auc
 from pipelines.training.recalibration import Recalibration, fit_recalibration
 from pipelines.training.search import TIE_DIGITS, Trial
 from pipelines.training.splits import Fold
@@ -118,8 +117,8 @@ class _Pairs:
             cheap = for_search(self.inner.estimator, trial.values)
             for pair, (i, j) in enumerate(self.both):
                 p, n_first = self.inner.held_out(pair, cheap), len(self.folds[i].held_out)
-                scores[row, i, j] = auc(self.y[self.folds[i].held_out], p[:n_first])
-                scores[row, j, i] = auc(self.y[self.folds[j].held_out], p[n_first:])
+                scores[row, i, j] = search_auc(self.y[self.folds[i].held_out], p[:n_first])
+                scores[row, j, i] = search_auc(self.y[self.folds[j].held_out], p[n_first:])
             progress.advance()
         return scores
 

@@ -19,7 +19,7 @@ from pipelines.models.components import ComponentRule
 from pipelines.params import parse_params
 from pipelines.params.modelling import Model, TuningSection
 from pipelines.training.assemble import assemble
-from pipelines.training.crossval import CrossValidation
+from pipelines.training.crossval import CrossValidation, search_auc
 from pipelines.training.nested import nested
 from pipelines.training.recalibration import Recalibration, fit_recalibration
 from pipelines.training.search import Trial
@@ -148,6 +148,14 @@ def test_folds_are_held_as_tightly_as_the_whole() -> None:
     half = np.concatenate([logit(validation.held_out(i, values)) for i in range(2)])
     whole = CrossValidation("lr", ComponentRule(), X, y, [_all(folds[0], len(y))], 0)
     assert half.std() == pytest.approx(logit(whole.held_out(0, values)).std(), rel=0.2)
+
+
+def test_a_model_that_says_the_same_of_everybody_wins_no_search() -> None:
+    """Rounding that orders patients by chance is no finding, and no slope could make probabilities of it."""
+    y = np.array([0, 0, 1, 1], np.int8)
+    assert search_auc(y, expit(np.array([0, 1, 2, 3]) * 1e-7)) == 0.5
+    assert search_auc(y, expit(np.array([0, 1, 2, 3]) * 1e-3)) == 1.0
+    assert search_auc(y, np.array([0.0, 0.0, 1.0, 1.0])) == 1.0
 
 
 def _all(fold: object, n: int) -> object:
