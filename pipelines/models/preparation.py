@@ -1,4 +1,4 @@
-"""What happens to features before an estimator sees them: fill, harmonize, drop, scale, project.
+"""What happens to features before an estimator sees them: fill, harmonize, drop, scale, clip, project.
 
 Fitted once on the rows it is given and then only sliced: the first k components of a decomposition are the
 decomposition into k components, so a search over k needs one decomposition a fold.
@@ -15,6 +15,10 @@ from pipelines.models.steps import RowFacts, Steps, fit_harmonization, harmonize
 
 RELATIVE_SD_FLOOR = 1e-10
 """A column that varies less than this share of its magnitude holds rounding, not information."""
+
+SCALE_LIMIT = 5.0
+"""Scaled values end so many standard deviations from the mean. Of a normal feature one value in two million lies
+beyond; a texture feature that explodes on another scanner reaches hundreds, and would alone decide a probability."""
 
 RELATIVE_VARIANCE_FLOOR = 1e-12
 """A component below this share of the first one's variance is rounding."""
@@ -35,7 +39,7 @@ class Preparation:
         keep: Columns that vary and pass the filters asked for, shape (m,), rising.
         mean: Their means, shape (m,).
         sd: Their standard deviations (n), shape (m,).
-        center: The components' origin in scaled features, shape (m,).
+        center: The components' origin in scaled and clipped features, shape (m,).
         axes: The components, shape (k, m), rows of length 1, by falling variance.
         variance: The components' variances (n - 1), shape (k,).
         total_variance: The variance of all components, those left out as well.
@@ -78,7 +82,7 @@ class Preparation:
         keep = selected(steps, X, filled, keep, facts)
         kept = filled[:, keep]
         mean, sd = kept.mean(axis=0), kept.std(axis=0)
-        Z = (kept - mean) / sd
+        Z = _scaled(kept, mean, sd)
         total = float(Z.var(axis=0, ddof=1).sum())
         fitted = {"median": median, "mean": mean, "sd": sd, **_components(Z, n_components)}
         return cls(keep=keep, total_variance=total, combat=combat, **fitted)
@@ -109,7 +113,7 @@ class Preparation:
         filled = harmonized(self.combat, np.where(np.isnan(X), self.median, X), facts)[:, self.keep]
         axes = self.matrix(n_components, scores).T
         # scikit-learn centers after the projection; a forest would see other last bits otherwise
-        return np.ascontiguousarray((filled - self.mean) / self.sd @ axes - self.center[None, :] @ axes)
+        return np.ascontiguousarray(_scaled(filled, self.mean, self.sd) @ axes - self.center[None, :] @ axes)
 
     def to_arrays(self, n_components: int, scores: str = "scaled") -> Arrays:
         """Returns the arrays that a package stores."""
@@ -120,6 +124,7 @@ class Preparation:
             "keep.index": self.keep,
             "scale.mean": self.mean,
             "scale.sd": self.sd,
+            "scale.limit": np.array([SCALE_LIMIT]),
             "pca.mean": self.center,
             "pca.components": np.ascontiguousarray(self.matrix(n_components, scores)),
         }
@@ -136,6 +141,10 @@ def _median(X: Floats) -> Floats:
     missing = np.isnan(X)
     is_empty = missing.all(axis=0)
     return np.where(is_empty, 0.0, np.nanmedian(np.where(is_empty, 0.0, X), axis=0))
+
+
+def _scaled(X: Floats, mean: Floats, sd: Floats) -> Floats:
+    return np.clip((X - mean) / sd, -SCALE_LIMIT, SCALE_LIMIT)
 
 
 def _varies(X: Floats) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
