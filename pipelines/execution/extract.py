@@ -7,26 +7,29 @@ before a run was cut short lies in small parts and is not measured again.
 
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from featurestore.errors import CaseError, InputError
 from featurestore.fingerprints import canonical_json
+from featurestore.tables import centers_of, keep_centers
 from pipelines.execution.feature_tables import (
-    OBSERVERS,
-    RADIOMICS,
+    PERTURBED,
+    TABLES,
     completed,
     keep_only,
     kept_features,
     measured_row,
     stopped_row,
+    table_of,
     write_features,
     write_qc,
 )
 from pipelines.execution.region_work import extract_region, part_lost, part_path, read_part, region_task
 from pipelines.execution.regions import Recipe, Region, check_margins, read_regions, stored_settings
+from pipelines.images.perturbation import Perturbation
 from pipelines.params import Params
 from pipelines.radiomics.base import Features
 from pipelines.radiomics.catalog import names
@@ -119,7 +122,9 @@ def extract(
     settings = settings_by_phase(params.extraction, list(params.phases), workspace.root)
     regions = [region for own in read_regions(places.views / "cases", settings).values() for region in own]
     check_margins(regions, settings, params.margin)
-    return extract_cases(places, settings, params.extraction.engine, params.radmill.feature_set, runner, progress)
+    ways = [Perturbation.parse(name).name for name in params.extraction.perturbations]
+    feature_set = params.radmill.feature_set
+    return extract_cases(places, settings, params.extraction.engine, feature_set, runner, progress, ways)
 
 
 def check_feature_set(pinned: str) -> None:
@@ -139,6 +144,7 @@ def extract_cases(
     feature_set: str,
     runner: Runner,
     progress: Progress | None = None,
+    perturbations: Sequence[str] = (),
 ) -> ExtractSummary:
     """Computes the features of all stored cases whose phase has settings, and writes their tables.
 
@@ -149,6 +155,7 @@ def extract_cases(
         feature_set: The version of radmill's own part, for the fingerprint.
         runner: Runs the cases.
         progress: Is told how it goes.
+        perturbations: Ways to perturb the regions that models use, each measured as well.
 
     Raises:
         EngineError: The engine is not installed or cannot do what the settings ask; nothing was written.
@@ -157,6 +164,8 @@ def extract_cases(
     recipe = Recipe(by_phase=stored, engine=engine, feature_set=feature_set)
     regions = read_regions(places.views / "cases", settings_by_phase)
     recipe.check_crops([region for own in regions.values() for region in own])
+    for own in regions.values():
+        own += [region.perturbed(name) for region in own if region.is_primary for name in perturbations]
     batches = [_Batch.planned(places, recipe, center, own) for center, own in sorted(regions.items())]
     _measure(places, recipe, batches, runner, progress or Silent())
     for batch in batches:
@@ -181,7 +190,7 @@ class _Batch:
     def planned(cls, places: ExtractPlaces, recipe: Recipe, center: str, regions: list[Region]) -> "_Batch":
         marks = {region: recipe.fingerprint(region) for region in regions}
         kept: dict[Region, Features] = {}
-        for table in (RADIOMICS, OBSERVERS):
+        for table in TABLES:
             kept |= kept_features(places.features / table, center, recipe, _in_table(marks, table))
         resumed = {
             region
@@ -199,10 +208,17 @@ class _Batch:
             for region, mark in self.marks.items()
             if region not in self.errors
         }
-        for table in (RADIOMICS, OBSERVERS):
-            write_features(places.features / table, self.center, recipe, _in_table(measured, table), table)
-        self.qc.extend(measured_row(region, features) for region, (_, features) in measured.items())
-        self.qc.extend(stopped_row(region, error, places.cases) for region, error in self.errors.items())
+        for table in TABLES:
+            rows = _in_table(measured, table)
+            if rows or table != PERTURBED:
+                write_features(places.features / table, self.center, recipe, rows, table)
+            else:
+                keep_centers(places.features / table, set(centers_of(places.features / table)) - {self.center})
+        # a perturbation that cannot be measured is no case that cannot be used
+        own = {region: features for region, (_, features) in measured.items() if not region.perturbation}
+        stopped = {region: error for region, error in self.errors.items() if not region.perturbation}
+        self.qc.extend(measured_row(region, features) for region, features in own.items())
+        self.qc.extend(stopped_row(region, error, places.cases) for region, error in stopped.items())
         write_qc(places.features / "qc", self.center, self.qc)
 
     def _features(self, places: ExtractPlaces, recipe: Recipe, region: Region, mark: str) -> Features:
@@ -238,7 +254,7 @@ def _measure(places: ExtractPlaces, recipe: Recipe, batches: list[_Batch], runne
 
 
 def _in_table(rows: Mapping[Region, _Value], table: str) -> dict[Region, _Value]:
-    return {region: value for region, value in rows.items() if region.is_primary == (table == RADIOMICS)}
+    return {region: value for region, value in rows.items() if table_of(region) == table}
 
 
 def _summary(batches: list[_Batch], recipe: Recipe) -> ExtractSummary:

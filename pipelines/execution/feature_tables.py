@@ -17,7 +17,8 @@ from pipelines.ingest.views import QC, Row, Status, qc_row
 from pipelines.radiomics.base import Features
 from pipelines.radiomics.catalog import columns_of_phases, names
 
-RADIOMICS, OBSERVERS = "radiomics", "observers"
+RADIOMICS, OBSERVERS, PERTURBED = "radiomics", "observers", "perturbed"
+TABLES = (RADIOMICS, OBSERVERS, PERTURBED)
 STAGE = "extract"
 
 _BOOKKEEPING = (
@@ -106,8 +107,15 @@ def write_qc(root: Path, center: str, rows: Sequence[Row]) -> None:
 def keep_only(features: Path, centers: Sequence[str]) -> None:
     """Removes the partitions of other centers from all tables."""
     features.mkdir(parents=True, exist_ok=True)
-    for table in (RADIOMICS, OBSERVERS, "qc"):
+    for table in (*TABLES, "qc"):
         keep_centers(features / table, centers)
+
+
+def table_of(region: Region) -> str:
+    """Returns the table that a region's features belong to."""
+    if region.perturbation:
+        return PERTURBED
+    return RADIOMICS if region.is_primary else OBSERVERS
 
 
 def measured_row(region: Region, features: Features) -> Row:

@@ -13,6 +13,8 @@ from featurestore.errors import CaseError, FaultError
 from featurestore.files import write_json
 from featurestore.fingerprints import digest, file_digest
 from pipelines.execution.regions import Region
+from pipelines.images.files import read_image
+from pipelines.images.perturbation import Perturbation, perturbed
 from pipelines.radiomics.base import Extractor, Features, WholeImage
 from pipelines.radiomics.engines import engine
 from pipelines.radiomics.settings import ExtractionSettings
@@ -40,6 +42,7 @@ def region_task(region: Region, settings: str, engine_name: str, cases: Path, pa
             "engine_name": engine_name,
             "part": str(part),
             "fingerprint": fingerprint,
+            "perturbation": region.perturbation,
         },
         memory_mb=region.memory_mb(),
     )
@@ -54,8 +57,9 @@ def extract_region(
     engine_name: str,
     part: str,
     fingerprint: str,
+    perturbation: str = "",
 ) -> Receipt:
-    """Measures one stored region and writes its part.
+    """Measures one stored region, perturbed where that is asked, and writes its part.
 
     Raises:
         CaseDamagedError: A stored file is missing or not what ingest wrote.
@@ -64,7 +68,12 @@ def extract_region(
     _check_file(Path(image), hashes["image_bytes_hash"], "image")
     _check_file(Path(mask), hashes["mask_bytes_hash"], "mask")
     extractor = _engine(engine_name, settings)
-    features = extractor.execute(Path(image), Path(mask), _whole(whole))
+    if perturbation:
+        seed = f"{hashes['image_hash']} {hashes['mask_hash']}"
+        pair = perturbed(read_image(Path(image)), read_image(Path(mask)), Perturbation.parse(perturbation), seed)
+        features = extractor.execute(*pair, _whole(whole))
+    else:
+        features = extractor.execute(Path(image), Path(mask), _whole(whole))
     write_part(Path(part), fingerprint, features)
     return {"n_features": len(features)}
 

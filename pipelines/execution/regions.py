@@ -10,6 +10,7 @@ from featurestore.entities import KEY_COLUMNS, CaseKey
 from featurestore.errors import InputError
 from featurestore.fingerprints import digest
 from featurestore.tables import centers_of, read_table
+from pipelines.images.perturbation import VERSION as PERTURBATIONS
 from pipelines.params.data import Margin
 from pipelines.radiomics.base import WholeImage
 from pipelines.radiomics.engines import check_crops, engine_versions
@@ -36,6 +37,7 @@ class Region:
         whole: What it was cut from; nothing when it is the whole image.
         spacing_mm: Distance of voxel centers along x, y, z.
         n_voxels: Voxels of the stored image.
+        perturbation: How image and mask are perturbed before they are measured; empty when they are not.
     """
 
     key: CaseKey
@@ -46,6 +48,11 @@ class Region:
     whole: WholeImage | None
     spacing_mm: tuple[float, float, float]
     n_voxels: int
+    perturbation: str = ""
+
+    def perturbed(self, name: str) -> "Region":
+        """Returns the region as a perturbation shows it; its name stands for the observer."""
+        return replace(self, key=replace(self.key, observer=name), is_primary=False, perturbation=name)
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> "Region":
@@ -101,6 +108,7 @@ class Recipe:
                 "engine": self.engine,
                 "versions": engine_versions(self.engine),
                 "feature_set": self.feature_set,
+                **({"perturbation": [region.perturbation, PERTURBATIONS]} if region.perturbation else {}),
             }
         )
 

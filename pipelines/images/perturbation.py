@@ -22,6 +22,9 @@ Kind = Literal["rotate", "translate", "noise", "volume", "contour"]
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
+VERSION = "1"
+"""Of everything here that decides a voxel."""
+
 DEFAULTS = ("rotate:5", "translate:0.5", "noise:1", "volume:0.15", "volume:-0.15", "contour:1")
 """One of each kind, of the size of what two readers or two scans differ by."""
 
@@ -34,6 +37,9 @@ ALWAYS, NEVER = 0.9, 0.2
 
 REACH_MM = 10.0
 """How far around the region contours may be redrawn."""
+
+SMOOTHING_VOXELS = 1.0
+"""Supervoxels follow edges, not single noisy voxels."""
 
 _STEPS = 5
 _MAD_TO_SD = 0.6745
@@ -176,14 +182,16 @@ def _supervoxels(values: Floats, part: Mask, spacing_mm: Floats) -> NDArray[np.i
     A k-means in place and intensity, begun on a regular grid: a step of the grid weighs as much as the spread of
     intensities in the region.
     """
+    from scipy.ndimage import gaussian_filter
     from scipy.spatial import cKDTree
 
+    smooth = gaussian_filter(values, SMOOTHING_VOXELS)
     voxel_ml = float(np.prod(spacing_mm)) / 1000
     size_ml = min(SUPERVOXEL_ML, part.sum() * voxel_ml / SUPERVOXELS)
     step_mm = max((size_ml * 1000) ** (1 / 3), float(spacing_mm.max()))
     place = np.indices(values.shape).reshape(3, -1).T * spacing_mm / step_mm
-    spread = max(float(values[part].std()), 1e-12)
-    points = np.column_stack([place, values.ravel() / spread])
+    spread = max(float(smooth[part].std()), 1e-12)
+    points = np.column_stack([place, smooth.ravel() / spread])
     cell = np.floor(place).astype(np.int64)
     labels: NDArray[np.int64] = np.unique(cell, axis=0, return_inverse=True)[1].ravel()
     for _ in range(_STEPS):

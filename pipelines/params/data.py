@@ -250,8 +250,10 @@ class ExtractionSection(Section):
         engine: Which engine computes.
         default: Settings of every phase: the keys themselves, or `file:` with a PyRadiomics parameter file.
         by_phase: For a phase, keys laid over the default, `setting` merged key by key.
+        perturbations: Ways to perturb image and mask, `kind:amount`, whose features become the view `perturbed`.
     """
 
     engine: Literal["fast", "pyradiomics"] = "pyradiomics"
     default: dict[str, object]
     by_phase: dict[Name, dict[str, object]] = {}
+    perturbations: list[str] = []

@@ -43,7 +43,7 @@ def test_the_same_seed_gives_the_same_and_the_grid_stays(name: str) -> None:
 
 @pytest.mark.parametrize("name", DEFAULTS)
 def test_a_perturbed_region_is_another_and_much_the_same(name: str) -> None:
-    image, mask = case(noise=40.0)
+    image, mask = case(noise=25.0)
     picture, region = arrays(perturbed(image, mask, Perturbation.parse(name), "seed"))
     assert dice(region, arrays((image, mask))[1]) > 0.8
     assert not (np.array_equal(region, arrays((image, mask))[1]) and np.array_equal(picture, arrays((image, mask))[0]))
@@ -85,7 +85,7 @@ def test_noise_is_found_and_doubled(sd: float) -> None:
 
 def test_contours_are_drawn_anew_each_time_along_the_edge() -> None:
     """Where the edge is lost in noise; a sharp one leaves nothing to redraw."""
-    image, mask = case(noise=40.0)
+    image, mask = case(noise=25.0)
     inside = arrays((image, mask))[1]
     regions = [arrays(perturbed(image, mask, Perturbation.parse(f"contour:{i}"), "seed"))[1] for i in range(1, 4)]
     assert len({region.tobytes() for region in regions}) == 3
