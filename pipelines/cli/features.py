@@ -7,6 +7,7 @@ import click
 
 from featurestore.fingerprints import canonical_json
 from pipelines.cli.lineage import trace
+from pipelines.cli.screening import validate
 from pipelines.cli.terminal import print_table
 from pipelines.workspace import ROLES, Workspace
 
@@ -47,6 +48,7 @@ def features() -> None:
 
 
 features.add_command(trace)
+features.add_command(validate)
 
 
 @features.command("list")

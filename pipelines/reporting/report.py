@@ -99,6 +99,7 @@ def page_content(files: StudyFiles, params: Params) -> dict[str, Any]:
         "ends": [end | {"note": positive} for end in ends],
         "centers": [*params.centers.development, *params.centers.external],
         "causes": causes(files.qc),
+        "marks": sections.mark_content(files),
         "groups": groups,
         "baseline": baseline,
         "models": [],

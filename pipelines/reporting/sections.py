@@ -105,6 +105,13 @@ def baseline_content(files: StudyFiles, positive: str) -> tuple[list[Content], l
     return heads, [_baseline_row(item) for item in baseline_table(groups, kinds)]
 
 
+def mark_content(files: StudyFiles) -> list[Content]:
+    """Returns how much features tell of center and scanner, a row a phase and variable."""
+    rows = files.validation.get("associations", [])
+    phases = [row["phase"] for row in rows]
+    return [{**row, "is_first": i == 0 or phases[i - 1] != row["phase"]} for i, row in enumerate(rows)]
+
+
 def model_content(files: StudyFiles) -> Content:
     """Returns the rows of the model comparison, sorted by cross-validated area."""
     shown = [cohort for cohort in DRAWN if cohort in files.cohorts]

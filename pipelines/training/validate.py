@@ -1,6 +1,7 @@
 """The stage that checks the development tables before anyone learns from them."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -50,6 +51,33 @@ def validate(workspace: Workspace, params: Params) -> ValidateSummary:
     Raises:
         InvalidTableError: A finding is an error; nothing was written.
     """
+    found = examine(workspace, params)
+    _stop_on_errors(found.findings)
+    numbers = validation.count(found.findings)
+    content = {"rows": found.rows, "errors": numbers["error"], "warnings": numbers["warning"]}
+    told = {"findings": [finding.plain() for finding in found.findings], "associations": found.associations}
+    write_json(workspace.validation, {**content, **told})
+    warned = {f"{finding.subject}: {finding.rule}": finding.n for finding in found.findings}
+    return ValidateSummary(rows=found.rows, errors=numbers["error"], warnings=numbers["warning"], found=warned)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examined:
+    """Everything that the rules say of the development tables.
+
+    Args:
+        rows: How many rows were checked.
+        findings: What they complain about.
+        associations: How much features tell of center and scanner, as JSON types.
+    """
+
+    rows: int
+    findings: list[Finding]
+    associations: list[dict[str, Any]]
+
+
+def examine(workspace: Workspace, params: Params) -> Examined:
+    """Applies every rule to the development tables; nothing is written."""
     services = {name: service_of(params, name) for name in params.services}
     views = sorted({service.view for service in services.values()})
     tables = {view: _table(workspace, params, view) for view in views}
@@ -57,14 +85,8 @@ def validate(workspace: Workspace, params: Params) -> ValidateSummary:
     findings += _of_cases(workspace, params)
     screened = screen(workspace, params, tables)
     findings = with_severity([*findings, *screened.findings], params.validation.severity)
-    _stop_on_errors(findings)
-    numbers = validation.count(findings)
     rows = sum(len(table) for table in tables.values())
-    content = {"rows": rows, "errors": numbers["error"], "warnings": numbers["warning"]}
-    told = {"findings": [finding.plain() for finding in findings], "associations": screened.associations}
-    write_json(workspace.validation, {**content, **told})
-    found = {f"{finding.subject}: {finding.rule}": finding.n for finding in findings}
-    return ValidateSummary(rows=rows, errors=numbers["error"], warnings=numbers["warning"], found=found)
+    return Examined(rows=rows, findings=findings, associations=screened.associations)
 
 
 def _table(workspace: Workspace, params: Params, view: str) -> pd.DataFrame:

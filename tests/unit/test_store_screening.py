@@ -24,7 +24,9 @@ NAMES = [f"f{i}" for i in range(10)]
 
 def table(n: int = 90, seed: int = 0) -> pd.DataFrame:
     frame = pd.DataFrame(np.random.default_rng(seed).normal(size=(n, len(NAMES))), columns=NAMES)
-    return frame.assign(center=np.repeat(["east", "north", "south"], n // 3), case_id=[f"{i:016x}" for i in range(n)])
+    return frame.assign(
+        center=np.repeat(["east", "north", "south"], n // 3), case_id=[f"{i:012d}abcd" for i in range(n)]
+    )
 
 
 def test_clean_rows_give_no_finding() -> None:
