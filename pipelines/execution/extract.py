@@ -122,7 +122,9 @@ def extract(
     settings = settings_by_phase(params.extraction, list(params.phases), workspace.root)
     regions = [region for own in read_regions(places.views / "cases", settings).values() for region in own]
     check_margins(regions, settings, params.margin)
-    ways = [Perturbation.parse(name).name for name in params.extraction.perturbations]
+    # stability is judged where models are made
+    asked = params.extraction.perturbations if role == "development" else []
+    ways = [Perturbation.parse(name).name for name in asked]
     feature_set = params.radmill.feature_set
     return extract_cases(places, settings, params.extraction.engine, feature_set, runner, progress, ways)
 

@@ -351,3 +351,26 @@ def test_a_margin_too_small_is_refused_with_the_numbers_to_set(
     wanted = params(margin=margin, extraction={"engine": "pyradiomics", "default": keys})
     with pytest.raises(MarginTooSmallError, match=message):
         extract(Workspace(study.root), wanted, "development", SerialRunner())
+
+
+def test_perturbed_regions_are_a_view_of_their_own(tmp_path: Path) -> None:
+    """They change no row that models use, are no cases of `qc`, are measured once, and go when nobody asks for them."""
+    study = Study(tmp_path)
+    study.add("north", "1")
+    study.add("north", "2")
+    study.extract()
+    before = study.bytes()
+    asked = ("rotate:5", "volume:0.3")
+    settings = {phase: ExtractionSettings.from_mapping(FEW) for phase in ("early", "late")}
+    counting = Counting()
+    for runner in (counting, Counting(limit=0)):
+        extract_cases(study.places, settings, "pyradiomics", "1", runner, perturbations=asked)
+    assert len(counting.names) == 4
+    found = study.features("perturbed")
+    assert sorted(set(found["observer"])) == sorted(asked)
+    grown = found[found["observer"] == "volume:0.3"].set_index("case_id")["original_shape_MeshVolume"]
+    given = study.features().set_index("case_id")["original_shape_MeshVolume"]
+    assert ((grown / given) > 1.15).all()
+    assert {name: mark for name, mark in study.bytes().items() if not name.startswith("perturbed")} == before
+    study.extract()
+    assert study.bytes() == before
