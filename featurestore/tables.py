@@ -79,6 +79,15 @@ def read_schema(root: Path) -> pa.Schema:
     return first[1].insert(0, pa.field("center", pa.string(), nullable=False))
 
 
+def read_notes(root: Path) -> dict[str, dict[str, str]]:
+    """Returns, by center, the facts about the whole table that were written with it, such as settings."""
+    found = {center: _open(partition(root, center)).schema_arrow.metadata or {} for center in centers_of(root)}
+    return {
+        center: {key.decode(): value.decode() for key, value in notes.items() if key != b"ARROW:schema"}
+        for center, notes in found.items()
+    }
+
+
 def read_table(root: Path, *, centers: Iterable[str] | None = None, columns: Sequence[str] | None = None) -> pa.Table:
     """Reads rows of the named centers, or of all, sorted by center and key.
 

@@ -23,6 +23,7 @@ from pipelines.params.data import (
 )
 from pipelines.params.modelling import EvaluationSection, Model, Service, SplitSection, TuningSection
 from pipelines.params.operation import ClusterSection, RegistrySection, ScoringSection
+from pipelines.params.tables import OWN_VIEWS, ImportedView
 
 S = TypeVar("S", bound=Section)
 
@@ -55,6 +56,7 @@ class Params(Section):
     ingest: IngestSection = IngestSection()
     margin: Margin
     extraction: ExtractionSection
+    imported: dict[Name, ImportedView] = {}
     services: dict[Name, Service]
     split: SplitSection
     models: dict[Name, Model]
@@ -70,16 +72,40 @@ class Params(Section):
             cohort=self.cohort, phases=self.phases, label=self.label, ingest=self.ingest, margin=self.margin
         )
 
+    def phases_of(self, view: str) -> list[str]:
+        """Returns the phases a view has rows of; the clinical table counts as one phase of its own name."""
+        if view in self.imported:
+            return self.imported[view].phases
+        return [view] if view == "clinical" else list(self.phases)
+
     @model_validator(mode="after")
     def _names_resolve(self) -> "Params":
         complaints = [
-            *_unknown("services.{}.phases", {k: s.phases for k, s in self.services.items()}, self.phases),
             *_unknown("models.{}.service", {k: [m.service] for k, m in self.models.items()}, self.services),
             *_unknown("extraction.by_phase", {"": list(self.extraction.by_phase)}, self.phases),
+            *(
+                f"imported.{name} is the name of a table that radmill makes"
+                for name in self.imported
+                if name in OWN_VIEWS
+            ),
+            *(complaint for name, service in self.services.items() for complaint in self._of_service(name, service)),
         ]
         if complaints:
             raise ValueError("; ".join(complaints))
         return self
+
+    def _of_service(self, name: str, service: Service) -> list[str]:
+        views = dict.fromkeys(("radiomics", "clinical", "acquisition", *self.imported))
+        found = _unknown(f"services.{name}.centers", {"": service.centers or []}, self.centers.development)
+        for place, part in (
+            (f"services.{name}", service),
+            *((f"services.{name}.joins", join) for join in service.joins),
+        ):
+            found += _unknown(f"{place}.view", {"": [part.view]}, views)
+            found += _unknown(f"{place}.phases", {"": part.phases}, dict.fromkeys(self.phases_of(part.view)))
+            if not part.phases and not self.phases_of(part.view):
+                found.append(f"{place}: view {part.view} has no phase")
+        return found
 
 
 def _unknown(path: str, named: dict[str, list[str]], known: dict[str, Any]) -> list[str]:
