@@ -4,10 +4,8 @@ The card inside a package says what was known when the model was made; this one 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from featurestore.files import write_text
 from registry.ledger import Event
 from registry.package import ModelPackage
 from registry.states import ModelVersion
@@ -38,13 +36,6 @@ def version_card(version: ModelVersion, package: ModelPackage, evidence: Mapping
         package.card.strip() or "The package has no card of its own.",
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def write_card(folder: Path, version: ModelVersion, text: str) -> Path:
-    """Writes a card as `<model>-v<number>.md` and returns its path."""
-    path = folder / f"{version.model}-v{version.number}.md"
-    write_text(path, text)
-    return path
 
 
 def _facts(version: ModelVersion, package: ModelPackage) -> str:

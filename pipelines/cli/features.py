@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -116,7 +116,7 @@ def _declared(workspace: Workspace, view: str, root: Path) -> tuple["Column", ..
     raise click.UsageError(f"there is no view {view} yet; `radmill features list` shows those there are")
 
 
-def _numbers(root: Path, names: list[str]) -> dict[str, dict[str, object]]:
+def _numbers(root: Path, names: list[str]) -> dict[str, dict[Any, object]]:
     from featurestore.statistics import describe as statistics
     from featurestore.tables import read_frame
 

@@ -12,6 +12,7 @@ from pipelines.demo.centers import CENTERS, CenterStyle
 from pipelines.demo.clinical_table import write_clinical_table
 from pipelines.demo.ct_series import Study
 from pipelines.demo.dicom_patient import write_dicom_patient
+from pipelines.demo.keys import write_demo_keys
 from pipelines.demo.nifti_patient import write_nifti_patient
 from pipelines.demo.patients import Patient, patients_of
 from pipelines.demo.scene import draw
@@ -41,7 +42,7 @@ class DemoSizeError(InputError):
 def write_demo(
     study: Path, *, patients: int = 40, effect: float = 1.0, seed: int = 20240501, progress: Progress | None = None
 ) -> None:
-    """Writes the raw data of the demo's centers below a study.
+    """Writes the raw data of the demo's centers, and their keys, below a study.
 
     Args:
         study: The study's folder.
@@ -59,6 +60,7 @@ def write_demo(
     for style in CENTERS:
         if (study / style.folder).exists():
             raise DemoExistsError("the folder is there already", where=style.folder)
+    write_demo_keys(study / "private" / "keys", seed)
     progress = progress or Silent()
     progress.start("demo patients", len(CENTERS) * patients)
     for style in CENTERS:

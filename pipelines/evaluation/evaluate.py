@@ -39,6 +39,7 @@ PREDICTIONS = (
     Column(name="p", description="predicted probability; out of fold in the cohort training"),
 )
 COMPARED = (INTERNAL, EXTERNAL)
+CURVES_OF_BEST = (TRAINING, INTERNAL, EXTERNAL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +144,10 @@ def _write(
     for name, columns in tables.PLOTS.items():
         rows = [row for item in plots for row in item[name]]
         texts[f"plots/{name}.csv"] = tables.csv_text(rows, ("model", "cohort", *columns))
+        own = [row for row in rows if row["model"] == best_model(metrics)]
+        for cohort in CURVES_OF_BEST:  # one line a file is what `dvc plots` can draw
+            of_cohort = [row for row in own if row["cohort"] == cohort]
+            texts[f"plots/best/{name}_{cohort}.csv"] = tables.csv_text(of_cohort, columns)
     for name, text in texts.items():
         write_text(root / name, text)
         files.add(root / name)

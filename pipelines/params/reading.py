@@ -117,11 +117,20 @@ def _unknown(path: str, named: dict[str, list[str]], known: dict[str, Any]) -> l
     ]
 
 
+class Withdrawals(Section):
+    """Who withdrew: all that an operation reads of `cohort`, whose other rules come with the package."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    withdrawn: list[str] = []
+
+
 class Operation(Section):
     """What scoring reads of `params.yaml`: nothing that someone may be editing to tune a model."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
+    cohort: Withdrawals = Withdrawals()
     scoring: ScoringSection = ScoringSection()
     cluster: ClusterSection = ClusterSection()
 

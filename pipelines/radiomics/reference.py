@@ -205,7 +205,9 @@ def _silent() -> Iterator[None]:
 def _from_first_voxel(crop: sitk.Image, whole: WholeImage) -> sitk.Image:
     """Returns the crop with zeros in front, so that its first voxel is the whole image's.
 
-    PyRadiomics lays its resampling grid from the first voxel of what it is given.
+    PyRadiomics lays its resampling grid from the first voxel of what it is given. Where that grid meets the image's
+    own, an integer image comes back exactly but for the last bit, and ITK then cuts off the fraction and does not
+    round: there a value of the whole image may differ by one unit from that of a crop, as it does between platforms.
     """
     return sitk.ConstantPad(crop, whole.lower, (0, 0, 0), 0)
 

@@ -136,17 +136,17 @@ def _optimism(files: StudyFiles, cohorts: Mapping[str, Any]) -> Iterator[Caution
 def _calibration(files: StudyFiles, cohorts: Mapping[str, Any]) -> Iterator[Caution]:
     for cohort in ("internal", "external"):
         values = cohorts.get(cohort, {})
-        for name, target, words in (
-            ("calibration_slope", 1.0, "calibration slope (1 is right; below 1 the probabilities are too extreme)"),
-            ("observed_expected", 1.0, "ratio of observed to expected events (1 is right)"),
+        for name, words, below, above in (
+            ("calibration_slope", "calibration slope", "they are too extreme", "they are too much alike"),
+            ("observed_expected", "ratio of observed to expected events", "they are too high", "they are too low"),
         ):
             low, high = values.get(f"{name}_low"), values.get(f"{name}_high")
-            if low is not None and high is not None and not low <= target <= high:
+            if low is not None and high is not None and not low <= 1 <= high:
                 yield Caution(
                     level="serious" if cohort == "external" else "note",
                     title=f"{cohort_words(cohort)}: probabilities are off",
-                    text=f"The {words} is {number(values[name], 2)} ({interval(values, name)}). Recalibrate before "
-                    "anyone reads the probabilities as risks.",
+                    text=f"A {words} of {number(values[name], 2)} ({interval(values, name)}), where 1 is right, "
+                    f"says that {below if high < 1 else above}. Recalibrate before anyone reads them as risks.",
                 )
 
 

@@ -52,7 +52,7 @@ def precision_recall_figure(lines: Sequence[Line], prevalence: Mapping[str, floa
     ]
     draw_lines(axes, [*floors, *lines])
     unit_axes(axes)
-    legend(axes, "upper right")
+    legend(axes)
     return figure
 
 
@@ -127,7 +127,9 @@ def score_figure(groups: Mapping[str, tuple[str, Floats]], threshold: float | No
         axes.stairs(share, edges, linewidth=1.6, color=light(tone), label=f"{label} ({len(values)})")
     if threshold is not None:
         axes.axvline(threshold, color=light("muted"), linewidth=1, linestyle="--", label="Threshold")
-    axes.set(xlim=(0, 1), ylim=(0, 1.4 * max(highest, 0.05)))
+    top = max(highest, 0.05)
+    axes.set(xlim=(0, 1), ylim=(0, 1.35 * top))
+    axes.set_yticks([tick for tick in axes.get_yticks() if 0 <= tick <= top])
     legend(axes, "upper right")
     return figure
 

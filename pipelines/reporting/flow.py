@@ -19,13 +19,13 @@ STEP_WORDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Count:
-    """Patients and images (one image a patient and phase)."""
+    """Patients and cases: a case is one patient, phase and outline."""
 
     patients: int = 0
-    images: int = 0
+    cases: int = 0
 
     def __add__(self, other: "Count") -> "Count":
-        return Count(patients=self.patients + other.patients, images=self.images + other.images)
+        return Count(patients=self.patients + other.patients, cases=self.cases + other.cases)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,11 +75,11 @@ def flow_rows(qc: pd.DataFrame) -> list[FlowRow]:
     rows = []
     for (step, reason), part in steps.groupby(["step", "reason"], sort=False):
         counts = {
-            str(center): Count(patients=int(patients), images=int(images))
-            for center, patients, images in part[["center", "n_patients", "n_cases"]].itertuples(index=False)
+            str(center): Count(patients=int(patients), cases=int(cases))
+            for center, patients, cases in part[["center", "n_patients", "n_cases"]].itertuples(index=False)
         }
         rows.append(FlowRow(step=str(step), reason=str(reason), by_center=counts))
-    return sorted(rows, key=lambda row: (order[row.step], -row.total.images, row.reason))
+    return sorted(rows, key=lambda row: (order[row.step], -row.total.cases, row.reason))
 
 
 def last_word(qc: pd.DataFrame) -> pd.DataFrame:

@@ -34,7 +34,6 @@ OVERALL_MEASURES = {
     "calibration_intercept": ("Intercept", 2),
     "observed_expected": ("O : E", 2),
     "ici": ("ICI", 3),
-    "eci": ("ECI", 2),
 }
 
 STAT_WORDS = {
@@ -80,7 +79,7 @@ def flow_content(rows: list[FlowRow], files: StudyFiles) -> tuple[Content, list[
     steps = {
         "sent": total["sent"],
         "excluded": by_step["excluded"],
-        "eligible": total["sent"].images - total["excluded"].images,
+        "eligible": total["sent"].cases - total["excluded"].cases,
         "stopped": [*by_step["refused"], *by_step["failed"]],
         "used": total["used"],
         "unused": max(total["used"].patients - in_cohorts, 0) if ends else 0,

@@ -147,13 +147,20 @@ def _record(
         "service": service.plain(),
         "feature_set": params.radmill.feature_set,
         "extraction": _extraction(workspace, params, service),
-        "rules": params.case_rules().model_dump(mode="json"),
+        "rules": _rules(params),
         "label": params.label.name,
         "centers": sorted(params.centers.development),
         "split": _split_rule(params.split),
         "left_out": left_out,
         "counts": _counts(rows),
     }
+
+
+def _rules(params: Params) -> dict[str, Any]:
+    """Returns the case rules without those about single patients, who must not travel with a package by any name."""
+    rules = params.case_rules()
+    cohort = rules.cohort.model_copy(update={"withdrawn": [], "rejected": None})
+    return rules.model_copy(update={"cohort": cohort}).model_dump(mode="json")
 
 
 def _extraction(workspace: Workspace, params: Params, service: FeatureService) -> dict[str, Any]:

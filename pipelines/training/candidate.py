@@ -209,5 +209,5 @@ def _summary(name: str, settings: Model, digest: str, manifest: dict[str, Any], 
         "components": tuned.model.n_components,
         "thresholds": manifest["thresholds"],
         "out_of_fold": manifest["metrics_oof"],
-        "note": "auc comes from nested cross-validation; auc_best_trial is the largest of all trials and so too high",
+        "note": "auc comes from nested cross-validation; auc_best_trial is the largest of all trials, so it flatters",
     }

@@ -25,7 +25,8 @@ def card(manifest: dict[str, Any]) -> str:
         "## Cross-validation",
         f"- AUC {_shown(oof['auc'])} ({_shown(oof['auc_low'])}–{_shown(oof['auc_high'])}), hyperparameters chosen "
         "without the patients they are judged on",
-        f"- AUC of the chosen hyperparameters {_shown(oof['auc_best_trial'])}: the largest of all trials, too high",
+        f"- AUC of the chosen hyperparameters {_shown(oof['auc_best_trial'])}: it is the largest of all trials and "
+        "flatters",
         f"- calibration slope {_shown(oof['calibration_slope'])}, intercept {_shown(oof['calibration_intercept'])}; "
         "the probabilities are not recalibrated",
         "- thresholds " + ", ".join(f"{name} {_shown(value)}" for name, value in manifest["thresholds"].items()),

@@ -49,7 +49,10 @@ def shuffled_aucs(
         tuning: How it is searched; few trials are enough.
         seeds: One shuffle each.
     """
-    return [_shuffled(whole, X_external, y_external, settings, tuning, seed) for seed in seeds]
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        return [_shuffled(whole, X_external, y_external, settings, tuning, seed) for seed in seeds]
 
 
 def _shuffled(

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from featurestore.errors import InputError
 from featurestore.fingerprints import digest
 from featurestore.training_sets import TRAINING, TrainingSet
-from pipelines.models.base import Floats, Labels
 from pipelines.models.components import ComponentRule
 from pipelines.models.spaces import Parameter, space
 from pipelines.models.tabular import TabularModel
@@ -83,6 +82,8 @@ def tune(workspace: Workspace, params: Params, name: str, progress: Progress | N
         TooFewPatientsError: A class has fewer training patients than folds.
         SpaceError: A search range is not one.
     """
+    from threadpoolctl import threadpool_limits
+
     from pipelines.training.candidate import write_candidate
 
     if name not in params.models:
@@ -91,9 +92,10 @@ def tune(workspace: Workspace, params: Params, name: str, progress: Progress | N
     whole = TrainingSet.load(workspace.training(settings.service))
     journal = Journal(workspace.state / "search" / f"{name}.json", _context(whole, settings, params.tuning))
     telling.start(f"tune {name}", params.tuning.trials * (1 + params.tuning.nested_repeats))
-    tuned = fit_best(whole.part(TRAINING), settings, params.tuning, journal, telling)
+    with threadpool_limits(1):  # sums in another order would give other bits
+        tuned = fit_best(whole.part(TRAINING), settings, params.tuning, journal, telling)
+        summary = write_candidate(workspace.model(name), name, whole, settings, tuned)
     telling.finish()
-    summary = write_candidate(workspace.model(name), name, whole, settings, tuned)
     journal.remove()
     return summary
 
@@ -105,7 +107,7 @@ def fit_best(
     journal: Journal | None = None,
     progress: Progress | None = None,
 ) -> Tuned:
-    """Searches, estimates and fits, on the given patients alone and in one thread.
+    """Searches, estimates and fits, on the given patients alone.
 
     Args:
         part: The training patients.
@@ -114,24 +116,9 @@ def fit_best(
         journal: Where finished trials are remembered.
         progress: Is told of every trial.
     """
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1):  # sums in another order would give other bits
-        return _fit_best(part.X, part.y, part, settings, tuning, journal, progress)
-
-
-def _fit_best(
-    X: Floats,
-    y: Labels,
-    part: TrainingSet,
-    settings: Model,
-    tuning: TuningSection,
-    journal: Journal | None,
-    progress: Progress | None,
-) -> Tuned:
     rule, seed = component_rule(settings), derived_seed(tuning.seed, "estimator")
-    folds = repeated_folds(y, part.center, tuning.folds, tuning.repeats, derived_seed(tuning.seed, "folds"))
-    validation = CrossValidation(settings.estimator, rule, X, y, folds, seed)
+    folds = repeated_folds(part.y, part.center, tuning.folds, tuning.repeats, derived_seed(tuning.seed, "folds"))
+    validation = CrossValidation(settings.estimator, rule, part.X, part.y, folds, seed)
     parameters = space(settings.estimator, validation.n_components, settings.space, is_tuned=rule.is_tuned)
     trials = search(
         parameters,
@@ -151,7 +138,7 @@ def _fit_best(
         nested=honest,
         chosen=chosen,
         flattering=validation.out_of_fold([validation.held_out(i, winner.values) for i in range(len(folds))]),
-        model=TabularModel(settings.estimator, winner.values, seed, rule).fit(X, y),
+        model=TabularModel(settings.estimator, winner.values, seed, rule).fit(part.X, part.y),
     )
 
 

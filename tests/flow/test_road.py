@@ -25,8 +25,9 @@ MODEL = "radiomics_lr_excretory"
 
 
 def patients_of(center: Path) -> list[str]:
-    with (center / "clinical.csv").open(newline="", encoding="utf-8") as handle:
-        return [row["patient_id"] for row in csv.DictReader(handle)]
+    text = (center / "clinical.csv").read_bytes().decode("latin-1").removeprefix("ï»¿")
+    delimiter = csv.Sniffer().sniff(text.splitlines()[0]).delimiter
+    return [row["patient_id"] for row in csv.DictReader(text.splitlines(), delimiter=delimiter)]
 
 
 def files_of(center: Path, patient: str) -> list[Path]:
@@ -52,8 +53,8 @@ def take_out(center: Path, patient: str, keep: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(path, target)
     shutil.copy2(center / "clinical.csv", keep / "clinical.csv")
-    lines = (center / "clinical.csv").read_text(encoding="utf-8").splitlines(keepends=True)
-    (center / "clinical.csv").write_text("".join(line for line in lines if patient not in line), encoding="utf-8")
+    lines = (center / "clinical.csv").read_bytes().splitlines(keepends=True)
+    (center / "clinical.csv").write_bytes(b"".join(line for line in lines if patient.encode() not in line))
 
 
 def put_back(center: Path, keep: Path) -> None:

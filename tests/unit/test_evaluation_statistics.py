@@ -110,6 +110,14 @@ def test_constant_probabilities_are_named_not_fitted() -> None:
     assert discrimination.auc_estimate(y, p, 0.95).value == 0.5
 
 
+def test_probabilities_in_a_narrow_band_have_a_steep_slope_and_are_not_called_separated() -> None:
+    rng = np.random.default_rng(RNG_SEED)
+    x = rng.normal(size=300)
+    y = (rng.uniform(size=300) < 1 / (1 + np.exp(-x))).astype(int)
+    found = calibration.slope(y, 1 / (1 + np.exp(-x / 500)), 0.95)
+    assert found.value == pytest.approx(500, rel=0.3)
+
+
 def test_separated_classes_have_no_slope_but_a_reason() -> None:
     y = np.repeat([0, 1], 20)
     assert "separate" in calibration.slope(y, np.linspace(0.1, 0.9, 40), 0.95).reason

@@ -11,6 +11,7 @@ import pytest
 
 from featurestore.errors import RadmillError
 from registry import keeping, lifecycle
+from registry.card import version_card
 from registry.errors import (
     CommandFailedError,
     MoveRefusedError,
@@ -155,6 +156,18 @@ def test_a_gate_refuses_with_its_table_and_an_override_is_shown_for_ever(
     assert champion.overrides == ("only model for a pilot",)
     registry.retire("champion", "pilot ended")
     assert registry.version("v1").overrides == ("only model for a pilot",)
+
+
+def test_the_card_tells_intervals_history_and_overrides(registry: Registry, register: Register, no_dvc: None) -> None:
+    register(auc=0.6)
+    registry.promote("lr", GATES, why="pilot", override="only | model")
+    version = registry.version("champion")
+    text = version_card(version, registry.package(version), registry.evidence(version), "Research only.")
+    assert "**Promoted in spite of its gates:** only | model" in text
+    assert "| external | 40 | 20 | 0.600 (0.500 to 0.700) |" in text
+    assert "| Ada Tester | pilot (overruled: external_auc_minimum) |" in text
+    assert "Research only." in text
+    assert version.digest in text
 
 
 def test_a_rollback_brings_back_the_same_predictions(registry: Registry, register: Register, no_dvc: None) -> None:

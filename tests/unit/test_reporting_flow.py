@@ -26,16 +26,16 @@ def test_extraction_has_the_last_word_only_where_it_stopped_a_case() -> None:
     )
     found = {(item.step, item.reason): item.total for item in flow_rows(qc)}
     assert found == {
-        ("sent", ""): Count(patients=4, images=4),
-        ("refused", "empty_mask"): Count(patients=1, images=1),
-        ("failed", "failed"): Count(patients=1, images=1),
-        ("used", ""): Count(patients=2, images=2),
+        ("sent", ""): Count(patients=4, cases=4),
+        ("refused", "empty_mask"): Count(patients=1, cases=1),
+        ("failed", "failed"): Count(patients=1, cases=1),
+        ("used", ""): Count(patients=2, cases=2),
     }
 
 
-def test_images_add_up_whatever_happens_to_the_patient() -> None:
+def test_cases_add_up_whatever_happens_to_the_patient() -> None:
     qc = pd.DataFrame([row("a", "ok", phase="p"), row("a", "refused", phase="q", code="slices_missing")])
-    steps = {item.step: item.total.images for item in flow_rows(qc)}
+    steps = {item.step: item.total.cases for item in flow_rows(qc)}
     assert steps["sent"] == steps["refused"] + steps["used"]
 
 
