@@ -22,12 +22,9 @@ def row_hashes(frame: pd.DataFrame, texts: Sequence[str], numbers: Sequence[str]
     values = frame[list(numbers)].to_numpy(np.float64)
     values = np.ascontiguousarray(np.where(np.isnan(values), np.nan, values).astype("<f8"))
     words = frame[list(texts)].astype(object).where(frame[list(texts)].notna(), None)
-    keys = words.itertuples(index=False, name=None)
+    parts = ["\0".join("-" if w is None else f"s{w}" for w in key).encode() for key in words.itertuples(index=False)]
     return [
-        hashlib.sha256(
-            head + "\0".join("-" if k is None else f"s{k}" for k in key).encode() + b"\0" + row.tobytes()
-        ).hexdigest()
-        for key, row in zip(keys, values, strict=True)
+        hashlib.sha256(head + part + b"\0" + row.tobytes()).hexdigest() for part, row in zip(parts, values, strict=True)
     ]
 
 

@@ -130,9 +130,8 @@ def _notes(frame: pd.DataFrame) -> dict[str, str]:
     if not present:
         return {}
     told = frame[present].dropna(how="any").astype(str).drop_duplicates()
-    by_row = {
-        f"row {int(number) + 2}": _note(row) for number, row in zip(told.index, told.to_dict("records"), strict=True)
-    }
+    rows = [dict(zip(present, cells, strict=True)) for cells in told.itertuples(index=False, name=None)]
+    by_row = {f"row {number + 2}": _note(row) for number, row in zip(told.index.tolist(), rows, strict=True)}
     refuse_mixed(by_row, where="this table")
     return next(iter(by_row.values()), {})
 

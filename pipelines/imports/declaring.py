@@ -1,4 +1,4 @@
-"""Writes an imported view into `params.yaml`: its centers, the view, a service, and first models where there is none."""
+"""Writes an imported view into `params.yaml`: centers, view, service, and first models where there is none."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -31,7 +31,7 @@ from pipelines.imports.rows import (
     identified,
     phase_name,
 )
-from pipelines.imports.storing import SHARED, StoredRows, store
+from pipelines.imports.storing import SHARED, StoredRows, restarted, store
 from pipelines.ingest.clinical import label_of
 from pipelines.ingest.pseudonyms import ensure_keys, load_key
 from pipelines.params import Params, load_params
@@ -57,6 +57,7 @@ class ImportRequest:
         texts: Text columns to keep.
         columns: A regular expression on the names of features.
         drop: A regular expression on the names of columns to leave out.
+        missing: Further cells that stand for no value.
         role: The role of centers that are not declared yet.
         sheet: Which sheet of an Excel file.
         source: The tool and version it was made with, where the table does not say.
@@ -74,6 +75,7 @@ class ImportRequest:
     texts: tuple[str, ...] = ()
     columns: str = ".*"
     drop: str | None = None
+    missing: tuple[str, ...] = ()
     role: Role | None = None
     sheet: str | None = None
     source: str = ""
@@ -117,7 +119,7 @@ def import_table(workspace: Workspace, path: Path, request: ImportRequest) -> Im
     """
     params = load_params(workspace.params)
     _check_name(request.view)
-    frame = read_file(path, tuple(request.own), request.sheet)
+    frame = read_file(path, tuple(request.own), request.sheet, request.missing)
     columns = sort_columns(frame, request.own, request.texts, request.columns, request.drop)
     found, features = _rows(frame, columns, request)
     labels = _labels(found, params, request)
@@ -138,6 +140,7 @@ def import_table(workspace: Workspace, path: Path, request: ImportRequest) -> Im
         notes=notes,
         withdrawn=frozenset(params.cohort.withdrawn),
     )
+    found.notes += restarted(workspace, request.view, found)
     counts = store(workspace, rows, found, labels, keys, params)
     return ImportSummary(
         centers=counts,
@@ -165,13 +168,17 @@ def _rows(frame: pd.DataFrame, columns: Columns, request: ImportRequest) -> tupl
     if request.phase_prefixes:
         whole, features = by_phase(whole, features, request.phase_prefixes)
     elif request.phase_column:
-        whole = whole.assign(**{PHASE: whole[request.phase_column].map(phase_name)})
+        whole = _with_phase(whole, whole[request.phase_column].map(phase_name))
     else:
-        whole = whole.assign(**{PHASE: request.phase or request.view})
+        whole = _with_phase(whole, request.phase or request.view)
     if not features and not columns.texts:
         raise NothingToImportError("no column is left", where="columns")
     whole = pd.concat([whole.drop(columns=features), numbers(whole, features)], axis=1)
     return checked(whole, features or columns.texts, notes), features
+
+
+def _with_phase(frame: pd.DataFrame, phases: "str | pd.Series[str]") -> pd.DataFrame:
+    return pd.concat([frame, pd.DataFrame({PHASE: phases}, index=frame.index)], axis=1)
 
 
 def _labels(found: Checked, params: Params, request: ImportRequest) -> "pd.Series[float] | None":

@@ -24,7 +24,10 @@ class HeaderDoubledError(InputError):
 class NotNumbersError(InputError):
     """A column of numbers has cells that are none."""
 
-    default_remedy = "correct the cells, leave the column out with --drop, or keep it as text with --text"
+    default_remedy = (
+        "correct the cells, say with --missing that they stand for no value, leave the column out with "
+        "--drop, or keep it as text with --text"
+    )
 
 
 class IdDoubledError(InputError):

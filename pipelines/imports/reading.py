@@ -15,13 +15,16 @@ MISSING = ("", "NA", "N/A", "n/a", "na", "NaN", "nan", "-nan", "null", "NULL", "
 _DELIMITERS = (",", ";", "\t")
 
 
-def read_file(path: Path, texts: tuple[str, ...], sheet: str | None = None) -> pd.DataFrame:
+def read_file(
+    path: Path, texts: tuple[str, ...], sheet: str | None = None, missing: tuple[str, ...] = ()
+) -> pd.DataFrame:
     """Reads a table; row i of the frame is row i + 2 of the file, because the header is row 1.
 
     Args:
         path: The file.
         texts: Columns that are read as text whatever they look like: identifiers, centers, labels.
         sheet: Which sheet of an Excel file; the first when left out.
+        missing: Further cells that stand for no value, such as `#NAME?`.
 
     Raises:
         TableUnreadableError: The file is no table.
@@ -30,19 +33,19 @@ def read_file(path: Path, texts: tuple[str, ...], sheet: str | None = None) -> p
     suffix = "".join(path.suffixes[-2:]).lower()
     try:
         if suffix.endswith(EXCEL):
-            frame = _excel(path, sheet)
+            frame = _excel(path, sheet, (*MISSING, *missing))
         elif suffix.endswith((".parquet", ".pq")):
             frame = pd.read_parquet(path)
         else:
-            frame = _text(path, suffix, texts)
+            frame = _text(path, suffix, texts, (*MISSING, *missing))
     except (OSError, ValueError, EOFError, ImportError, KeyError) as error:
         raise TableUnreadableError(f"{type(error).__name__}: {_told(error, path)}", where=f"file *{suffix}") from error
     frame.columns = [_plain(str(name)) for name in frame.columns]
     _refuse_doubled(list(frame.columns))
-    return frame.assign(**{name: _as_text(frame[name]) for name in texts if name in frame})
+    return frame.assign(**{name: _as_text(frame[name]) for name in texts if name in frame}).copy()
 
 
-def _text(path: Path, suffix: str, texts: tuple[str, ...]) -> pd.DataFrame:
+def _text(path: Path, suffix: str, texts: tuple[str, ...], missing: tuple[str, ...]) -> pd.DataFrame:
     data = path.read_bytes()
     text = _decoded(gzip.decompress(data) if suffix.endswith(".gz") else data)
     if not text.strip():
@@ -60,14 +63,14 @@ def _text(path: Path, suffix: str, texts: tuple[str, ...]) -> pd.DataFrame:
         decimal=decimal,
         dtype=dict.fromkeys([name for name in texts if name in names], str),
         keep_default_na=False,
-        na_values={name: list(MISSING) for name in names if name not in texts},
+        na_values={name: list(missing) for name in names if name not in texts},
         float_precision="round_trip",
         skip_blank_lines=False,
         low_memory=False,
     )
 
 
-def _excel(path: Path, sheet: str | None) -> pd.DataFrame:
+def _excel(path: Path, sheet: str | None, missing: tuple[str, ...]) -> pd.DataFrame:
     import openpyxl
 
     book = openpyxl.load_workbook(path, read_only=True, data_only=True)
@@ -80,7 +83,7 @@ def _excel(path: Path, sheet: str | None) -> pd.DataFrame:
     width = max((number for number, name in enumerate(lines[0], 1) if name is not None), default=0)
     names = [str(name) if name is not None else "" for name in lines[0][:width]]
     frame = pd.DataFrame([cells[:width] for cells in lines[1:]], columns=names, dtype=object)
-    frame = frame.where(~frame.isin(list(MISSING)), None)
+    frame = frame.where(~frame.isin(list(missing)), None)
     return frame.infer_objects()
 
 

@@ -65,7 +65,7 @@ def identified(
     }
     blanks = int((raw != names).sum())
     notes = [f"{blanks} identifiers had blanks around them, which do not count"] if blanks else []
-    return filled.assign(**own), notes
+    return pd.concat([filled, pd.DataFrame(own, index=filled.index)], axis=1), notes
 
 
 def by_phase(frame: pd.DataFrame, features: Sequence[str], prefixes: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
@@ -74,7 +74,8 @@ def by_phase(frame: pd.DataFrame, features: Sequence[str], prefixes: Sequence[st
     Returns:
         The long frame, and the features in their order.
     """
-    parts, order = [], {}
+    parts: list[pd.DataFrame] = []
+    order: dict[str, None] = {}
     for prefix in prefixes:
         names = {name: name.removeprefix(prefix) for name in features if name.startswith(prefix)}
         if not names:
@@ -138,13 +139,13 @@ def _drop_doubled(found: Checked, features: list[str]) -> None:
 
 
 def _tell_collisions(found: Checked) -> None:
-    by_name = found.rows.groupby(PATIENT)[CENTER].agg(lambda c: tuple(sorted(set(c))))
-    shared = by_name[by_name.map(len) > 1]
+    pairs = found.rows[[PATIENT, CENTER]].drop_duplicates()
+    shared = pairs[pairs.duplicated(PATIENT, keep=False)]
     if len(shared):
-        centers = sorted({center for group in shared for center in group})
+        centers = sorted(set(shared[CENTER]))
         found.notes.append(
-            f"{len(shared)} identifiers are in several of {', '.join(centers)}; they stay different patients, because "
-            "each center has its own pseudonyms"
+            f"{shared[PATIENT].nunique()} identifiers are in several of {', '.join(centers)}; they stay different "
+            "patients, because each center has its own pseudonyms"
         )
 
 

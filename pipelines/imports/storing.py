@@ -11,8 +11,8 @@ from featurestore.row_hashes import row_hashes, verify_rows
 from featurestore.schemas import Column, TableSchema
 from featurestore.tables import centers_of, partition, read_frame, read_schema, write_center
 from featurestore.views import BOOKKEEPING
-from pipelines.imports.rows import CENTER, PATIENT, PHASE, ROW, Checked, Remark
-from pipelines.ingest.pseudonyms import case_id
+from pipelines.imports.rows import CENTER, PATIENT, PHASE, Checked, Remark
+from pipelines.ingest.pseudonyms import case_id, key_path, load_key
 from pipelines.ingest.views import QC, Row, Status, outcomes_schema, patient_key, qc_row
 from pipelines.params import Params
 from pipelines.workspace import Workspace
@@ -89,6 +89,22 @@ def store(
     return counts
 
 
+def restarted(workspace: Workspace, view: str, found: Checked) -> list[str]:
+    """Says which centers that were imported before have the same identifiers; their patients stay different ones."""
+    root, notes = workspace.imported(view), []
+    here = set(found.rows[CENTER])
+    for center in (name for name in centers_of(root) if name not in here and key_path(workspace.keys, name).exists()):
+        key = load_key(workspace.keys, center)
+        known = set(read_frame(root, centers=[center], columns=["case_id"])["case_id"])
+        n = len({name for name in found.rows[PATIENT] if case_id(key, name) in known})
+        if n:
+            notes.append(
+                f"{n} identifiers are in center {center} too; they stay different patients, because each center has "
+                "its own pseudonyms"
+            )
+    return notes
+
+
 def verify_imports(workspace: Workspace) -> dict[str, int]:
     """Checks every row of every imported view against its hash.
 
@@ -110,9 +126,10 @@ def _verified(workspace: Workspace, view: str, center: str) -> int:
     root = workspace.imported(view)
     frame = read_frame(root, centers=[center])
     texts = [field.name for field in read_schema(root) if str(field.type) == "string" and field.name != "value_hash"]
-    numbers = [name for name in frame if name not in (*texts, *BOOKKEEPING)]
+    numbers = [str(name) for name in frame if name not in (*texts, *BOOKKEEPING)]
     where = f"imported/{view}/{partition(root, center).parent.name}"
-    verify_rows(frame, frame["value_hash"], [n for n in texts if n != "fingerprint"] + ["fingerprint"], numbers, where)
+    words = [*(name for name in texts if name != "fingerprint"), "fingerprint"]
+    verify_rows(frame, frame["value_hash"].tolist(), words, numbers, where)
     return len(frame)
 
 
@@ -134,18 +151,19 @@ def _outcomes(
     before = read_frame(workspace.imported(OUTCOMES), centers=[center])
     rows: dict[str, Row] = {}
     if len(before):
-        rows = {row["case_id"]: row for row in before[list(schema.names())].to_dict("records")}
+        rows = {str(row["case_id"]): row for row in plain_rows(before[list(schema.names())])}
     if labels is not None:
-        for index, name in named["case_id"].items():
-            value = labels.loc[index]
+        known = labels.loc[named.index].tolist()
+        for name, value in zip(named["case_id"], known, strict=True):
             label = None if value != value else int(value)
-            rows[name] = {
-                "center": center,
-                "case_id": name,
-                "label": label,
-                "value": None if label is None else str(label),
-            }
+            rows[name] = {"center": center, "case_id": name, "label": label}
+            rows[name]["value"] = None if label is None else str(label)
     return [{**row, "label": None if row["label"] != row["label"] else row["label"]} for row in rows.values()]
+
+
+def plain_rows(frame: pd.DataFrame) -> list[Row]:
+    """Returns a frame's rows as plain mappings."""
+    return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
 
 
 def _remarks(
@@ -159,7 +177,7 @@ def _remarks(
 ) -> list[Row]:
     """Returns the center's quality rows: other views' as they are, and one for each row of this table."""
     before = read_frame(workspace.imported(REMARKS), centers=[center])
-    kept: list[Row] = before[before["roi"] != view].to_dict("records") if len(before) else []
+    kept: list[Row] = plain_rows(before[before["roi"] != view]) if len(before) else []
     rows = {
         (name, phase): qc_row(patient_key(center, name, phase, view), "ok", stage=STAGE)
         for name, phase in zip(named["case_id"], named[PHASE], strict=True)

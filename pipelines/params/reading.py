@@ -21,7 +21,7 @@ from pipelines.params.data import (
     RadmillSection,
     StudySection,
 )
-from pipelines.params.modelling import EvaluationSection, Model, Service, SplitSection, TuningSection
+from pipelines.params.modelling import EvaluationSection, Join, Model, Service, SplitSection, TuningSection
 from pipelines.params.operation import ClusterSection, RegistrySection, ScoringSection
 from pipelines.params.tables import OWN_VIEWS, ImportedView
 
@@ -83,11 +83,7 @@ class Params(Section):
         complaints = [
             *_unknown("models.{}.service", {k: [m.service] for k, m in self.models.items()}, self.services),
             *_unknown("extraction.by_phase", {"": list(self.extraction.by_phase)}, self.phases),
-            *(
-                f"imported.{name} is the name of a table that radmill makes"
-                for name in self.imported
-                if name in OWN_VIEWS
-            ),
+            *(f"imported.{name} is a table that radmill makes" for name in self.imported if name in OWN_VIEWS),
             *(complaint for name, service in self.services.items() for complaint in self._of_service(name, service)),
         ]
         if complaints:
@@ -97,10 +93,11 @@ class Params(Section):
     def _of_service(self, name: str, service: Service) -> list[str]:
         views = dict.fromkeys(("radiomics", "clinical", "acquisition", *self.imported))
         found = _unknown(f"services.{name}.centers", {"": service.centers or []}, self.centers.development)
-        for place, part in (
+        parts: list[tuple[str, Service | Join]] = [
             (f"services.{name}", service),
             *((f"services.{name}.joins", join) for join in service.joins),
-        ):
+        ]
+        for place, part in parts:
             found += _unknown(f"{place}.view", {"": [part.view]}, views)
             found += _unknown(f"{place}.phases", {"": part.phases}, dict.fromkeys(self.phases_of(part.view)))
             if not part.phases and not self.phases_of(part.view):

@@ -11,7 +11,7 @@ from featurestore.tables import read_frame
 from featurestore.validation import Finding
 from featurestore.views import FeatureService, feature_names
 from pipelines.params import Params
-from pipelines.training.assemble import service_of
+from pipelines.stored_views import service_of, view_frame
 from pipelines.workspace import Workspace
 
 RANGE_COLUMN = "original_firstorder_Range"
@@ -49,7 +49,7 @@ def validate(workspace: Workspace, params: Params) -> ValidateSummary:
         InvalidTableError: A finding is an error; nothing was written.
     """
     services = {name: service_of(params, name) for name in params.services}
-    views = sorted({service.view for service in services.values()})
+    views = sorted({part.view for service in services.values() for part in service.parts})
     tables = {view: _table(workspace, params, view) for view in views}
     findings = [finding for view in views for finding in _of_view(workspace, params, view, tables[view], services)]
     findings += _of_cases(workspace, params)
@@ -63,7 +63,7 @@ def validate(workspace: Workspace, params: Params) -> ValidateSummary:
 
 
 def _table(workspace: Workspace, params: Params, view: str) -> pd.DataFrame:
-    return read_frame(workspace.features("development", view), centers=params.centers.development)
+    return view_frame(workspace, params, "development", view)
 
 
 def _of_view(
@@ -73,8 +73,9 @@ def _of_view(
     findings = validation.no_rows(long, names, f"view {view}")
     if findings:
         return findings
-    used = {phase for service in services.values() if service.view == view for phase in service.phases}
-    widths = _bin_widths(workspace, params, sorted(used))
+    parts = [part for service in services.values() for part in service.parts if part.view == view]
+    used = {phase for part in parts for phase in part.phases}
+    widths = _bin_widths(workspace, params, sorted(used)) if view == "radiomics" else {}
     for phase in sorted(used):
         rows = long[long["phase"] == phase]
         findings += _of_phase(rows, names, phase, widths.get(phase))

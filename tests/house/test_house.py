@@ -160,4 +160,4 @@ def test_help_needs_no_heavy_library() -> None:
     """`radmill --help` must answer at once, so the command line imports click and the errors only."""
     tree = ast.parse((ROOT / "pipelines/cli/__init__.py").read_text())
     top = {name.split(".")[0] for name in imports(tree, "pipelines.cli")}
-    assert top <= {"os", "sys", "importlib", "click", "featurestore"}
+    assert top <= {"os", "sys", "importlib", "collections", "typing", "click", "featurestore"}
