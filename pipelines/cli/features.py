@@ -1,10 +1,10 @@
 """Commands about features: of one case, and of the store."""
 
-import json
 from pathlib import Path
 
 import click
 
+from featurestore.fingerprints import canonical_json
 from pipelines.cli import LazyGroup
 
 CLASSES: dict[str, list[str]] = {
@@ -30,7 +30,8 @@ def compute(image: Path, mask: Path, settings: Path | None, engine: str, label: 
     from pipelines.radiomics.compute import compute as step
 
     picture, outline = read_pair(image, mask, roi)
-    click.echo(json.dumps(step(picture, outline, settings or DEFAULT_SETTINGS, engine, label), indent=2))
+    result = step(picture, outline, settings or DEFAULT_SETTINGS, engine, label)
+    click.echo(canonical_json(result, indent=2).decode())
 
 
 SUBCOMMANDS: dict[str, tuple[str, str, str]] = {

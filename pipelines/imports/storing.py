@@ -78,7 +78,8 @@ def store(
         write_center(workspace.imported(REMARKS), center, qc, QC)
         write_center(workspace.imported(OUTCOMES), center, outcomes, outcomes_schema(params.label))
         write_center(workspace.imported(rows.view), center, _features(rows, center, named), rows.schema())
-        known = labels.loc[named.index] if labels is not None else pd.Series(dtype="float64")
+        patients = named.drop_duplicates("case_id").index
+        known = labels.loc[patients] if labels is not None else pd.Series(dtype="float64")
         counts[center] = {
             "rows": len(named),
             "patients": named["case_id"].nunique(),

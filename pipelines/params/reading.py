@@ -151,8 +151,22 @@ def load_params(path: Path) -> Params:
 
 
 def parse_params(content: object, where: str = "params.yaml") -> Params:
-    """Checks settings that were read elsewhere."""
-    return _validated(Params, content, where)
+    """Checks settings that were read elsewhere.
+
+    Mappings come out in the order of their keys: how they stand in the file decides no value, because DVC does not see
+    it change. Where order means something, settings are lists.
+    """
+    return _validated(Params, in_key_order(content), where)
+
+
+def in_key_order(content: Any) -> Any:
+    """Returns the same content with every mapping sorted by key."""
+    match content:
+        case dict():
+            return {key: in_key_order(content[key]) for key in sorted(content, key=str)}
+        case list():
+            return [in_key_order(item) for item in content]
+    return content
 
 
 def _content(path: Path) -> object:

@@ -27,6 +27,7 @@ LEVELS = {
     "pipelines.imports": 6,
     "pipelines.models": 7,
     "pipelines.training": 8,
+    "pipelines.evaluation.cohorts": 7,
     "pipelines.evaluation.evaluate": 8,
     "pipelines.scoring": 9,
     "pipelines.reporting": 10,

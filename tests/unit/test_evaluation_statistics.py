@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pipelines.evaluation import calibration, curves, discrimination, estimates, operating, utility
+from pipelines.evaluation.metrics import best_model
 
 RNG_SEED = 4
 
@@ -179,3 +180,9 @@ def test_holm_keeps_missing_tests_out_of_the_count() -> None:
     corrected = estimates.holm(np.array([0.01, np.nan, 0.04]))
     assert corrected[[0, 2]] == pytest.approx([0.02, 0.04])
     assert np.isnan(corrected[1])
+
+
+def test_of_equally_good_models_the_first_by_name_is_best_in_whatever_order_they_are_listed() -> None:
+    """The stage lists models as params.yaml does, the page as metrics.json does."""
+    equal = {"training": {"auc": 0.7}}
+    assert best_model({"b": equal, "a": equal}) == best_model({"a": equal, "b": equal}) == "a"

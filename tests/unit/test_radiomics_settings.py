@@ -1,5 +1,6 @@
 """PyRadiomics parameter files work unchanged, and what they may not say is refused by name."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,18 @@ def test_phases_lay_their_own_keys_over_the_default(tmp_path: Path) -> None:
     assert made["pet"].effective()["binWidth"] == 0.5
     assert made["pet"].effective()["padDistance"] == 10
     assert list(made["pet"].image_types) == ["Original"]
+
+
+def test_order_of_keys_in_a_settings_file_orders_no_column(tmp_path: Path) -> None:
+    classes, types = {"shape": [], "firstorder": []}, {"Gradient": {}, "Original": {}}
+    (tmp_path / "a.yaml").write_text(json.dumps({"featureClass": classes, "imageType": types}))
+    turned = {"imageType": dict(reversed(types.items())), "featureClass": dict(reversed(classes.items()))}
+    (tmp_path / "b.yaml").write_text(json.dumps(turned))
+    plain = [
+        json.dumps(settings_by_phase(ExtractionSection(default={"file": name}), ["ct"], tmp_path)["ct"].plain())
+        for name in ("a.yaml", "b.yaml")
+    ]
+    assert plain[0] == plain[1]
 
 
 def test_the_message_names_phase_and_file(tmp_path: Path) -> None:
