@@ -101,8 +101,13 @@ def refuse_mixed(notes: Mapping[str, Mapping[str, str]], where: str) -> None:
             raise MixedSettingsError(f"{first} and {name} were made differently: {lines}", where=where)
 
 
+def flat_notes(notes: Mapping[str, str]) -> dict[str, str]:
+    """Returns notes with the settings in them spelled out, one entry a setting."""
+    return dict(_flat("", _parsed(notes)))
+
+
 def _differing(one: Mapping[str, str], two: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
-    mine, theirs = dict(_flat("", _parsed(one))), dict(_flat("", _parsed(two)))
+    mine, theirs = flat_notes(one), flat_notes(two)
     for key in sorted({*mine, *theirs}):
         if mine.get(key) != theirs.get(key):
             yield key, mine.get(key, ""), theirs.get(key, "")

@@ -74,7 +74,7 @@ def ingest_centers(
         for center in sorted(centers)
     }
     data = {center: one for center, one in read.items() if one is not None}
-    jobs = {center: _jobs(places, one) for center, one in data.items()}
+    jobs = {center: center_jobs(places, one) for center, one in data.items()}
     _run(places, data, jobs, runner, progress or Silent())
     tables = {center: _tables(places, rules, center, data.get(center), jobs.get(center, [])) for center in centers}
     write_tables(places, rules, centers, tables)
@@ -96,7 +96,7 @@ def _tables(
     return tables
 
 
-def _jobs(places: IngestPlaces, data: CenterData) -> list[Job]:
+def center_jobs(places: IngestPlaces, data: CenterData) -> list[Job]:
     """Returns a center's cases, each with the part of an earlier run where that still holds."""
     stored = FileIndex.open(places.index / "cases" / f"{data.center}.json")
     settings = CaseSettings.of(data.rules)

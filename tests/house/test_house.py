@@ -36,9 +36,12 @@ LEVELS = {
     "pipelines.candidates": 12,
     "pipelines.pairs": 12,
     "pipelines.status": 12,
+    "pipelines.plan": 12,
+    "pipelines.exporting": 12,
+    "pipelines.comparing": 13,
     "pipelines.window": 12,
     "pipelines.doctor": 12,
-    "pipelines.cli": 13,
+    "pipelines.cli": 14,
 }
 
 OWNERS = {
