@@ -44,7 +44,6 @@ def query(store: Store, text: str) -> "pd.DataFrame":
             files = str(folder / "center=*" / "*.parquet").replace("'", "''")
             source = f"read_parquet('{files}', hive_partitioning=true, hive_types={{'center': VARCHAR}})"
             connection.execute(f'CREATE VIEW "{schema}"."{table}" AS SELECT * FROM {source}')
-        connection.execute("SET enable_external_access=true; SET lock_configuration=true")
         try:
             return connection.execute(text).df()
         except duckdb.Error as error:

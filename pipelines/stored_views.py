@@ -78,9 +78,8 @@ def view_frame(
 def view_columns(workspace: Workspace, params: Params, role: Role, view: str) -> tuple[Column, ...]:
     """Returns the declared columns of a view, keys and bookkeeping left out."""
     root = view_root(workspace, params, role, view)
-    if not centers_of(root):
-        return ()
-    return columns_of(read_schema(root), keys=(*KEY_COLUMNS, *BOOKKEEPING))
+    there = centers_of(root)
+    return columns_of(read_schema(root, centers=there[:1]), keys=(*KEY_COLUMNS, *BOOKKEEPING)) if there else ()
 
 
 def view_notes(workspace: Workspace, params: Params, role: Role, view: str) -> dict[str, dict[str, str]]:

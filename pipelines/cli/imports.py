@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--view", required=True, help="The view's name in params.yaml.")
 @click.option("--id", "id_column", required=True, help="The column that names patients.")
+@click.option("--id-pattern", help="What of the cell is the identifier, such as '^(\\w+-\\d+)'; all when left out.")
 @click.option("--center-column", help="The column that names centers; or")
 @click.option("--center", help="the one center of all rows.")
 @click.option("--label", help="The column of the outcome, read by `label` of params.yaml.")

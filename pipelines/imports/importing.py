@@ -48,6 +48,7 @@ class ImportRequest:
     Args:
         view: The view's name.
         id_column: The column that names patients.
+        id_pattern: A regular expression whose first group (or whole match) is the identifier, where a cell has more.
         center_column: The column that names centers; or
         center: the one center of all rows.
         label: The column of the outcome, if the table has it.
@@ -66,6 +67,7 @@ class ImportRequest:
 
     view: str
     id_column: str
+    id_pattern: str | None = None
     center_column: str | None = None
     center: str | None = None
     label: str | None = None
@@ -163,7 +165,7 @@ def _check_name(view: str) -> None:
 def _rows(frame: pd.DataFrame, columns: Columns, request: ImportRequest) -> tuple[Checked, list[str]]:
     require(frame, request.own)
     centers = frame[request.center_column].map(phase_name) if request.center_column else str(request.center)
-    whole, notes = identified(frame, request.id_column, centers, request.label)
+    whole, notes = identified(frame, request.id_column, centers, request.label, request.id_pattern)
     features = columns.features
     if request.phase_prefixes:
         whole, features = by_phase(whole, features, request.phase_prefixes)

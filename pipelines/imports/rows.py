@@ -1,5 +1,6 @@
 """Who a foreign table's rows are about: identifiers checked, phases told apart, one row a patient and phase."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -51,19 +52,27 @@ class Checked:
 
 
 def identified(
-    frame: pd.DataFrame, id_column: str, centers: "str | pd.Series[str]", label: str | None
+    frame: pd.DataFrame,
+    id_column: str,
+    centers: "str | pd.Series[str]",
+    label: str | None,
+    id_pattern: str | None = None,
 ) -> tuple[pd.DataFrame, list[str]]:
     """Adds row number, center, patient and label as own columns, and says what was corrected."""
     filled = frame[~(frame.isna() | (frame == "")).all(axis=1)]
     raw = filled[id_column].astype(str)
     names = raw.map(patient_name)
+    stripped = names
+    if id_pattern is not None:
+        pattern = id_pattern if re.compile(id_pattern).groups else f"({id_pattern})"
+        names = names.str.extract(pattern, expand=True)[0].fillna("")
     own = {
         ROW: filled.index + 2,
         CENTER: centers if isinstance(centers, str) else centers.loc[filled.index],
         PATIENT: names,
         LABEL: filled[label].map(str.strip) if label else "",
     }
-    blanks = int((raw != names).sum())
+    blanks = int((raw != stripped).sum())
     notes = [f"{blanks} identifiers had blanks around them, which do not count"] if blanks else []
     return pd.concat([filled, pd.DataFrame(own, index=filled.index)], axis=1), notes
 

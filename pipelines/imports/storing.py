@@ -9,9 +9,9 @@ from featurestore.entities import KEY_COLUMNS
 from featurestore.fingerprints import digest
 from featurestore.row_hashes import row_hashes, verify_rows
 from featurestore.schemas import Column, TableSchema
-from featurestore.tables import centers_of, partition, read_frame, read_schema, write_center
+from featurestore.tables import centers_of, partition, read_frame, write_center
 from featurestore.views import BOOKKEEPING
-from pipelines.imports.rows import CENTER, PATIENT, PHASE, Checked, Remark
+from pipelines.imports.rows import CENTER, PATIENT, PHASE, ROW, Checked, Remark
 from pipelines.ingest.pseudonyms import case_id, key_path, load_key
 from pipelines.ingest.views import QC, Row, Status, outcomes_schema, patient_key, qc_row
 from pipelines.params import Params
@@ -73,6 +73,7 @@ def store(
         named = own.assign(case_id=[case_id(key, name) for name in own[PATIENT]])
         named = named[~named["case_id"].isin(rows.withdrawn)]
         remarks = [remark for remark in found.remarks if remark.center == center]
+        found.notes += _matches(workspace, rows.view, center, named)
         outcomes = _outcomes(workspace, center, named, labels, params)
         qc = _remarks(workspace, rows.view, center, key, named, remarks, rows.withdrawn)
         write_center(workspace.imported(REMARKS), center, qc, QC)
@@ -126,12 +127,28 @@ def verify_imports(workspace: Workspace) -> dict[str, int]:
 def _verified(workspace: Workspace, view: str, center: str) -> int:
     root = workspace.imported(view)
     frame = read_frame(root, centers=[center])
-    texts = [field.name for field in read_schema(root) if str(field.type) == "string" and field.name != "value_hash"]
-    numbers = [str(name) for name in frame if name not in (*texts, *BOOKKEEPING)]
+    words = [str(name) for name in frame if frame[name].dtype.kind not in "fib" and name not in BOOKKEEPING]
+    numbers = [str(name) for name in frame if name not in (*words, *BOOKKEEPING)]
     where = f"imported/{view}/{partition(root, center).parent.name}"
-    words = [*(name for name in texts if name != "fingerprint"), "fingerprint"]
-    verify_rows(frame, frame["value_hash"].tolist(), words, numbers, where)
+    verify_rows(frame, frame["value_hash"].tolist(), [*words, "fingerprint"], numbers, where)
     return len(frame)
+
+
+def _matches(workspace: Workspace, view: str, center: str, named: pd.DataFrame) -> list[str]:
+    """Says how many patients are in this table and in other imported views of the center."""
+    notes, here = [], set(named["case_id"])
+    root = workspace.imported(OUTCOMES).parent
+    for folder in sorted(root.glob("*")) if root.is_dir() else ():
+        if folder.name in (view, *SHARED) or center not in centers_of(folder):
+            continue
+        there = set(read_frame(folder, centers=[center], columns=["case_id"])["case_id"])
+        strange = named.loc[~named["case_id"].isin(there), ROW].tolist()
+        rows = f" (rows {', '.join(map(str, strange[:5]))}{' …' if len(strange) > 5 else ''})" if strange else ""
+        notes.append(
+            f"{center}: {len(here & there)} patients are in view {folder.name} too; {len(here - there)} are only here"
+            f"{rows}, {len(there - here)} only there"
+        )
+    return notes
 
 
 def _features(rows: StoredRows, center: str, named: pd.DataFrame) -> pd.DataFrame:
@@ -159,7 +176,12 @@ def _outcomes(
             label = None if value != value else int(value)
             rows[name] = {"center": center, "case_id": name, "label": label}
             rows[name]["value"] = None if label is None else str(label)
-    return [{**row, "label": None if row["label"] != row["label"] else row["label"]} for row in rows.values()]
+    gone = params.cohort.withdrawn
+    return [
+        {**row, "label": None if row["label"] != row["label"] else row["label"]}
+        for name, row in rows.items()
+        if name not in gone
+    ]
 
 
 def plain_rows(frame: pd.DataFrame) -> list[Row]:
@@ -178,7 +200,8 @@ def _remarks(
 ) -> list[Row]:
     """Returns the center's quality rows: other views' as they are, and one for each row of this table."""
     before = read_frame(workspace.imported(REMARKS), centers=[center])
-    kept: list[Row] = plain_rows(before[before["roi"] != view]) if len(before) else []
+    others = before[(before["roi"] != view) & ~before["case_id"].isin(withdrawn)] if len(before) else before
+    kept: list[Row] = plain_rows(others)
     rows = {
         (name, phase): qc_row(patient_key(center, name, phase, view), "ok", stage=STAGE)
         for name, phase in zip(named["case_id"], named[PHASE], strict=True)
