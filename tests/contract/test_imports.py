@@ -114,12 +114,13 @@ def test_excel_acquisition_columns_join_by_patient(tables: Workspace, test_data:
     told = take(tables, folder / "Sandy-CT-parameters.xlsx", **scanner)
     assert any("167 patients are in view captk too; 40 are only here (rows" in note for note in told.notes)
     told = take(tables, folder / "Sandy-CT-parameters.xlsx", id_pattern=r"^(\w+-\d+)", **scanner)
-    assert any("204 patients are in view captk too; 3 are only here" in note for note in told.notes), "some identifiers end in L"
+    matched = "204 patients are in view captk too; 3 are only here"
+    assert any(matched in note for note in told.notes), "some identifiers end in L"
     clinical = {"view": "demographics", "id_column": "", "label": "event", "columns": "^age$", "is_for_models": False}
     take(tables, folder / "clinical-demographics.csv", **clinical)
     features, facts = read_frame(tables.imported("captk")), read_frame(tables.imported("scanner"))
     joined = features.merge(facts, on=["center", "case_id"], how="left")
-    assert joined["Manufacturer"].notna().sum() == 206
+    assert joined["Manufacturer"].notna().sum() == 204
     assert facts["Manufacturer"].nunique() == 5
     both = {"view": "captk", "joins": [{"view": "scanner", "columns": "ST"}]}
     edit_params(tables.params, lambda c: c["services"].update(both=both))
