@@ -20,6 +20,12 @@ PART = "part-0.parquet"
 CENTER_FIELD = pa.field("center", pa.string(), nullable=False)
 
 
+class NoRoomError(FaultError):
+    """A table could not be written; the one before it is as it was."""
+
+    default_remedy = "make room on the disk, or give it back its write permission, and run again"
+
+
 def partition(root: Path, center: str) -> Path:
     """Returns the file that holds one center's rows."""
     return root / f"center={center}" / PART
@@ -167,21 +173,26 @@ def _check_columns(frame: pd.DataFrame, schema: TableSchema, center: str) -> Non
 
 def _write(table: pa.Table, path: Path, keys: list[str]) -> None:
     indexed = [key for key in keys if key != "center"]
-    with atomic_path(path) as temporary:
-        pq.write_table(
-            table,
-            temporary,
-            compression="zstd",
-            use_dictionary=indexed,
-            write_statistics=indexed,
-            row_group_size=max(table.num_rows, 1),
-        )
+    try:
+        with atomic_path(path) as temporary:
+            pq.write_table(
+                table,
+                temporary,
+                compression="zstd",
+                use_dictionary=indexed,
+                write_statistics=indexed,
+                row_group_size=max(table.num_rows, 1),
+            )
+    except OSError as error:
+        raise NoRoomError(f"{error.strerror or error}", where=_place(path)) from error
 
 
 def _open(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path)
     except (pa.ArrowInvalid, OSError) as error:
-        raise DamagedTableError(
-            f"unreadable: {error}", where=f"{path.parent.parent.name}/{path.parent.name}"
-        ) from error
+        raise DamagedTableError(f"unreadable: {error}", where=_place(path)) from error
+
+
+def _place(path: Path) -> str:
+    return f"{path.parent.parent.name}/{path.parent.name}"

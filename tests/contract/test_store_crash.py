@@ -179,3 +179,28 @@ def test_a_version_that_is_gone_and_a_lost_object_are_named(endpoint: str, tmp_p
     files.rm(f"lost/x/{store.manifest()['tables']['development/fake']['c1']['object']}")
     with pytest.raises(DamagedTableError, match="c1"):
         store.verify()
+
+
+def write_with_little_room(root: Path, room: int) -> None:
+    import resource
+
+    from featurestore.errors import FaultError
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+    try:
+        write_center(root, "c1", rows("c1", 2), SCHEMA)
+    except FaultError as error:
+        os._exit(17 if "c1" in str(error) else 1)
+    os._exit(0)
+
+
+def test_a_full_disk_leaves_the_old_state_whole_and_is_named(
+    spawn: multiprocessing.context.ForkServerContext, tmp_path: Path
+) -> None:
+    write(tmp_path, seed=1)
+    before = state(tmp_path)
+    process = spawn.Process(target=write_with_little_room, args=(tmp_path, 4096))
+    process.start()
+    process.join()
+    assert process.exitcode == 17
+    assert state(tmp_path) == before
