@@ -17,6 +17,13 @@ from featurestore.fingerprints import combined_digest, row_digest
 from featurestore.schemas import TableSchema
 
 PART = "part-0.parquet"
+CENTER_FIELD = pa.field("center", pa.string(), nullable=False)
+
+
+class NoRoomError(FaultError):
+    """A table could not be written; the one before it is as it was."""
+
+    default_remedy = "make room on the disk, or give it back its write permission, and run again"
 
 
 def partition(root: Path, center: str) -> Path:
@@ -61,22 +68,32 @@ def write_center(
     return path
 
 
-def read_schema(root: Path) -> pa.Schema:
+def read_schema(root: Path, *, centers: Iterable[str] | None = None) -> pa.Schema:
     """Returns the Arrow schema of a table with the `center` key in front.
+
+    Args:
+        root: The table's folder.
+        centers: Whose partitions are looked at; all when left out.
 
     Raises:
         DamagedTableError: There is no partition, or two partitions have different schemas.
     """
-    schemas = {center: _open(partition(root, center)).schema_arrow for center in centers_of(root)}
-    if not schemas:
+    opened = _opened(root, None if centers is None else set(centers))
+    if not opened:
         raise DamagedTableError("no partition", where=f"table {root.name}")
-    first, *others = schemas.items()
-    for center, schema in others:
-        if not schema.equals(first[1], check_metadata=False):
-            raise DamagedTableError(
-                f"centers {first[0]} and {center} have different columns", where=f"table {root.name}"
-            )
-    return first[1].insert(0, pa.field("center", pa.string(), nullable=False))
+    (first, source), *others = opened.items()
+    for center, other in others:
+        _refuse_other_columns(root, first, source.schema_arrow, center, other.schema_arrow)
+    return source.schema_arrow.insert(0, CENTER_FIELD)
+
+
+def read_notes(root: Path) -> dict[str, dict[str, str]]:
+    """Returns, by center, the facts about the whole table that were written with it, such as settings."""
+    found = {center: _open(partition(root, center)).schema_arrow.metadata or {} for center in centers_of(root)}
+    return {
+        center: {key.decode(): value.decode() for key, value in notes.items() if key != b"ARROW:schema"}
+        for center, notes in found.items()
+    }
 
 
 def read_table(root: Path, *, centers: Iterable[str] | None = None, columns: Sequence[str] | None = None) -> pa.Table:
@@ -87,18 +104,17 @@ def read_table(root: Path, *, centers: Iterable[str] | None = None, columns: Seq
         centers: Which partitions; all when left out. One that has no partition gives no rows.
         columns: Which columns besides `center`; all when left out.
     """
-    schema = read_schema(root)
-    wanted = [name for name in schema.names if columns is None or name in columns or name == "center"]
-    stored = [name for name in wanted if name != "center"]
-    chosen = [c for c in centers_of(root) if centers is None or c in set(centers)]
-    parts = []
-    for center in chosen:
-        part = _open(partition(root, center)).read(columns=stored)
-        parts.append(part.add_column(0, schema.field("center"), pa.array([center] * part.num_rows, pa.string())))
-    target = pa.schema([schema.field(name) for name in wanted], metadata=schema.metadata)
-    if not parts:
-        return target.empty_table()
-    return pa.concat_tables([part.select(wanted).cast(target) for part in parts])
+    opened = _opened(root, None if centers is None else set(centers))
+    if not opened:
+        schema = read_schema(root)
+        return schema.empty_table().select(_chosen(schema.names, columns))
+    first, *_ = opened
+    stored = _chosen(opened[first].schema_arrow.names, columns)
+    parts = {center: source.read(columns=stored).select(stored) for center, source in opened.items()}
+    for center, part in parts.items():
+        _refuse_other_columns(root, first, parts[first].schema, center, part.schema)
+    target = parts[first].schema
+    return pa.concat_tables([_with_center(center, part, target) for center, part in parts.items()])
 
 
 def read_frame(
@@ -120,6 +136,26 @@ def content_digest(table: pa.Table) -> str:
     return combined_digest(row_digest(row) for row in table.to_pylist())
 
 
+def _opened(root: Path, centers: set[str] | None) -> dict[str, pq.ParquetFile]:
+    """Opens the partitions of the named centers, each once: the footer of a wide table takes time to read."""
+    return {c: _open(partition(root, c)) for c in centers_of(root) if centers is None or c in centers}
+
+
+def _chosen(names: list[str], columns: Sequence[str] | None) -> list[str]:
+    wanted = None if columns is None else {"center", *columns}
+    return [name for name in names if wanted is None or name in wanted]
+
+
+def _with_center(center: str, part: pa.Table, target: pa.Schema) -> pa.Table:
+    same = part if part.schema.equals(target, check_metadata=True) else part.cast(target)
+    return same.add_column(0, CENTER_FIELD, pa.array([center] * part.num_rows, pa.string()))
+
+
+def _refuse_other_columns(root: Path, first: str, schema: pa.Schema, center: str, other: pa.Schema) -> None:
+    if not other.equals(schema, check_metadata=False):
+        raise DamagedTableError(f"centers {first} and {center} have different columns", where=f"table {root.name}")
+
+
 def _stored(schema: TableSchema) -> pa.Schema:
     full = schema.arrow()
     return pa.schema([item for item in full if item.name != "center"], metadata=full.metadata)
@@ -137,21 +173,26 @@ def _check_columns(frame: pd.DataFrame, schema: TableSchema, center: str) -> Non
 
 def _write(table: pa.Table, path: Path, keys: list[str]) -> None:
     indexed = [key for key in keys if key != "center"]
-    with atomic_path(path) as temporary:
-        pq.write_table(
-            table,
-            temporary,
-            compression="zstd",
-            use_dictionary=indexed,
-            write_statistics=indexed,
-            row_group_size=max(table.num_rows, 1),
-        )
+    try:
+        with atomic_path(path) as temporary:
+            pq.write_table(
+                table,
+                temporary,
+                compression="zstd",
+                use_dictionary=indexed,
+                write_statistics=indexed,
+                row_group_size=max(table.num_rows, 1),
+            )
+    except OSError as error:
+        raise NoRoomError(f"{error.strerror or error}", where=_place(path)) from error
 
 
 def _open(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path)
     except (pa.ArrowInvalid, OSError) as error:
-        raise DamagedTableError(
-            f"unreadable: {error}", where=f"{path.parent.parent.name}/{path.parent.name}"
-        ) from error
+        raise DamagedTableError(f"unreadable: {error}", where=_place(path)) from error
+
+
+def _place(path: Path) -> str:
+    return f"{path.parent.parent.name}/{path.parent.name}"

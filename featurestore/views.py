@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -53,33 +54,29 @@ class FeatureView:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FeatureService:
-    """The named columns that a model needs.
+class ServicePart:
+    """The columns that a service takes of one view.
 
     Args:
-        name: The service's name.
         view: The feature view the columns come from.
         phases: The phases that are joined, each under its prefix, in this order.
         pattern: A regular expression searched for in feature names.
     """
 
-    name: str
     view: str
     phases: tuple[str, ...]
     pattern: str = ".*"
 
-    def plain(self) -> dict[str, object]:
-        """Returns the service as JSON types, as records and model packages hold it."""
-        return {"name": self.name, "view": self.view, "phases": list(self.phases), "columns": self.pattern}
+    def part_plain(self) -> dict[str, object]:
+        """Returns the part as JSON types."""
+        return {"view": self.view, "phases": list(self.phases), "columns": self.pattern}
 
     @classmethod
-    def from_plain(cls, content: Mapping[str, object]) -> "FeatureService":
-        """Builds the service that `plain` described."""
-        phases = content["phases"]
-        return cls(
-            name=str(content["name"]),
+    def from_part(cls, content: Mapping[str, Any]) -> "ServicePart":
+        """Builds the part that `part_plain` described."""
+        return ServicePart(
             view=str(content["view"]),
-            phases=tuple(str(phase) for phase in phases) if isinstance(phases, Sequence) else (),
+            phases=tuple(str(phase) for phase in content["phases"]),
             pattern=str(content["columns"]),
         )
 
@@ -88,7 +85,42 @@ class FeatureService:
         return [name for name in features if re.search(self.pattern, name)]
 
 
-def wide_frame(long: pd.DataFrame, service: FeatureService, columns: Sequence[str] | None = None) -> pd.DataFrame:
+@dataclass(frozen=True, kw_only=True)
+class FeatureService(ServicePart):
+    """The named columns that a model needs: those of one view, and of further views joined by patient.
+
+    Args:
+        name: The service's name.
+        joins: What is taken of further views.
+    """
+
+    name: str
+    joins: tuple[ServicePart, ...] = ()
+
+    @property
+    def parts(self) -> tuple[ServicePart, ...]:
+        """What is taken of each view, the service's own first."""
+        return (self, *self.joins)
+
+    def plain(self) -> dict[str, object]:
+        """Returns the service as JSON types, as records and model packages hold it."""
+        joins = {"joins": [join.part_plain() for join in self.joins]} if self.joins else {}
+        return {"name": self.name, **self.part_plain(), **joins}
+
+    @classmethod
+    def from_plain(cls, content: Mapping[str, Any]) -> "FeatureService":
+        """Builds the service that `plain` described."""
+        part = ServicePart.from_part(content)
+        return cls(
+            name=str(content["name"]),
+            view=part.view,
+            phases=part.phases,
+            pattern=part.pattern,
+            joins=tuple(ServicePart.from_part(join) for join in content.get("joins", ())),
+        )
+
+
+def wide_frame(long: pd.DataFrame, service: ServicePart, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Turns one row a case into one row a patient, with columns `<phase>.<feature>`.
 
     A row without any value counts as absent, an infinite value as missing, and a column that is empty in a whole
@@ -109,14 +141,19 @@ def wide_frame(long: pd.DataFrame, service: FeatureService, columns: Sequence[st
     """
     if long.empty and not len(long.columns):
         return pd.DataFrame(columns=[*PATIENT_COLUMNS, *(columns or ())])
-    parts = [_phase_part(long, service, phase, is_exact=columns is not None) for phase in service.phases]
-    wide = pd.concat(parts, axis=1, join="inner").sort_index()
+    wide = part_frame(long, service, keep_empty=columns is not None)
     if columns is not None:
-        wide = _exactly(wide, columns, service.view)
+        wide = exactly(wide, columns, f"view {service.view}")
     return wide.reset_index()
 
 
-def lacking(long: pd.DataFrame, service: FeatureService) -> pd.DataFrame:
+def part_frame(long: pd.DataFrame, service: ServicePart, *, keep_empty: bool) -> pd.DataFrame:
+    """Returns the columns of one view indexed by patient; `keep_empty` keeps columns without any value."""
+    parts = [_phase_part(long, service, phase, is_exact=keep_empty) for phase in service.phases]
+    return pd.concat(parts, axis=1, join="inner").sort_index()
+
+
+def lacking(long: pd.DataFrame, service: ServicePart) -> pd.DataFrame:
     """Returns the patients who lack a phase of the service: `center`, `case_id`, `phases` (which are missing)."""
     if long.empty:
         return pd.DataFrame(columns=[*PATIENT_COLUMNS, "phases"])
@@ -131,7 +168,7 @@ def lacking(long: pd.DataFrame, service: FeatureService) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*PATIENT_COLUMNS, "phases"])
 
 
-def service_columns(view: FeatureView, service: FeatureService) -> dict[str, Column]:
+def service_columns(view: FeatureView, service: ServicePart) -> dict[str, Column]:
     """Returns the declared column of each `<phase>.<feature>` name that the service can have."""
     wanted = set(service.wanted([column.name for column in view.columns]))
     return {
@@ -150,7 +187,7 @@ def feature_names(long: pd.DataFrame) -> list[str]:
     return [name for name in long.columns if name not in skip]
 
 
-def _phase_part(long: pd.DataFrame, service: FeatureService, phase: str, *, is_exact: bool) -> pd.DataFrame:
+def _phase_part(long: pd.DataFrame, service: ServicePart, phase: str, *, is_exact: bool) -> pd.DataFrame:
     names = service.wanted(feature_names(long))
     rows = long[long["phase"] == phase]
     rows = rows[_has_values(rows, names)]
@@ -172,12 +209,17 @@ def _refuse_several(rows: pd.DataFrame, phase: str) -> None:
         )
 
 
-def _exactly(wide: pd.DataFrame, columns: Sequence[str], view: str) -> pd.DataFrame:
+def exactly(wide: pd.DataFrame, columns: Sequence[str], where: str) -> pd.DataFrame:
+    """Returns the named columns in their order.
+
+    Raises:
+        MissingColumnsError: One is not there.
+    """
     missing = [name for name in columns if name not in wide.columns]
     if missing:
         raise MissingColumnsError(
             f"{len(missing)} of {len(columns)} columns are not in the table, the first is {missing[0]}",
-            where=f"view {view}",
+            where=where,
         )
     return wide[list(columns)]
 

@@ -98,9 +98,11 @@ def _key(workspace: Workspace, center: str, key_id: str | None) -> str:
 
 def _center_row(workspace: Workspace, params: Params, role: Role, center: str, remarks: list[str]) -> Row:
     section = params.centers.of(role)[center]
-    folder = study_places(workspace, params, role).raw[center]
+    folder = study_places(workspace, params, role).raw.get(center)
     row: Row = {"role": role, "center": center, "files": None, "MB": None, "patients": None, "positive": None}
     row |= {"negative": None, "no label": None, "key": _key(workspace, center, section.key_id)}
+    if folder is None:
+        return row | _imported_counts(workspace, center)
     if not folder.is_dir():
         remarks.append(f"{center}: its folder {folder.relative_to(workspace.root)} is not there")
         return row
@@ -111,6 +113,17 @@ def _center_row(workspace: Workspace, params: Params, role: Role, center: str, r
     except RadmillError as error:
         remarks.append(f"{center}: {error.what}")
     return row
+
+
+def _imported_counts(workspace: Workspace, center: str) -> Row:
+    """Returns the counts of a center that sent tables of features only."""
+    root = workspace.imported("any").parent
+    views = [read_frame(path, centers=[center]) for path in root.iterdir() if path.name not in ("qc", "outcomes")]
+    patients = {case for view in views if len(view) for case in view["case_id"]}
+    outcomes = read_frame(workspace.imported("outcomes"), centers=[center])
+    labels = outcomes["label"].tolist() if len(outcomes) else []
+    known = {"positive": labels.count(1), "negative": labels.count(0)}
+    return {"patients": len(patients), **known, "no label": len(patients) - sum(known.values())}
 
 
 def _clinical_counts(path: Path, center: str, params: Params) -> Row:

@@ -27,11 +27,12 @@ class StageFailedError(FaultError):
     default_remedy = "read the message above; what was finished is kept, and `radmill run` goes on from there"
 
 
-def init_study(folder: Path) -> Workspace:
+def init_study(folder: Path, settings: str = "params.yaml") -> Workspace:
     """Makes a study: settings, stage graph, git and DVC.
 
     Args:
         folder: A new or empty folder.
+        settings: The template of its `params.yaml`.
 
     Raises:
         FolderTakenError: There is something in it.
@@ -39,7 +40,7 @@ def init_study(folder: Path) -> Workspace:
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FolderTakenError("there is something here already", where=folder.name)
-    for name, template in {"params.yaml": "params.yaml", "dvc.yaml": "dvc.yaml", ".gitignore": "gitignore"}.items():
+    for name, template in {"params.yaml": settings, "dvc.yaml": "dvc.yaml", ".gitignore": "gitignore"}.items():
         write_bytes(folder / name, (files("pipelines") / "template" / template).read_bytes())
     workspace = Workspace(folder.resolve())
     for path in (workspace.root / "data" / "raw", workspace.incoming, workspace.keys, workspace.state):

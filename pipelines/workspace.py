@@ -93,6 +93,10 @@ class Workspace:
         """A table made by extract: radiomics, or qc of extraction."""
         return self.root / "data" / "features" / role / view
 
+    def imported(self, view: str) -> Path:
+        """A table of features made elsewhere; `outcomes` and `qc` hold the labels and remarks that came with them."""
+        return self.root / "data" / "imported" / view
+
     @property
     def validation(self) -> Path:
         """The report of the validation rules."""

@@ -5,7 +5,9 @@ Commands are named here with their one-line help and imported only when called, 
 
 import os
 import sys
+from collections.abc import Mapping
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -44,27 +46,41 @@ UNEXPECTED = 3
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command's module when the command is called."""
+    """A group that imports a command's module when the command is called.
+
+    Args:
+        lazy: By name the command's module, its function and one line of help.
+        attributes: What any group takes.
+    """
+
+    def __init__(self, *, lazy: Mapping[str, tuple[str, str, str]], **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.lazy = lazy
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Returns the commands in the order of a study's life."""
-        return list(COMMANDS)
+        return [*self.lazy, *(name for name in super().list_commands(ctx) if name not in self.lazy)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Imports and returns one command."""
-        if cmd_name not in COMMANDS:
-            return None
-        module, function, _ = COMMANDS[cmd_name]
+        if cmd_name not in self.lazy:
+            return super().get_command(ctx, cmd_name)
+        module, function, _ = self.lazy[cmd_name]
         command: click.Command = getattr(import_module(f"pipelines.cli.{module}"), function)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the list of commands without importing any."""
+        own = [(name, command.get_short_help_str()) for name, command in self.commands.items()]
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, _, text) in COMMANDS.items()])
+            formatter.write_dl([*((name, text) for name, (_, _, text) in self.lazy.items()), *own])
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=LazyGroup,
+    lazy=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.version_option(package_name="radmill")
 def radmill() -> None:
     r"""Feature store and model registry for multi-center radiomics.

@@ -23,9 +23,14 @@ def intake() -> None:
 
     Later stages open only what is listed here, so a file that arrives while they run is taken next time and not lost.
     """
+    from pipelines.imports.storing import verify_imports
     from pipelines.ingest.intake import intake as step
 
-    _stage("intake", lambda workspace, params: step(workspace, params, TerminalProgress()))
+    def body(workspace: Workspace, params: Params) -> object:
+        verify_imports(workspace)
+        return step(workspace, params, TerminalProgress())
+
+    _stage("intake", body)
 
 
 @click.command()

@@ -15,10 +15,11 @@ from pipelines.workspace import Workspace
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--demo", is_flag=True, help="Fill the study with synthetic centers written as real hospital files.")
+@click.option("--tables", is_flag=True, help="For tables of features made elsewhere: settings without images.")
 @click.option("--patients", default=40, show_default=True, help="Demo: patients a center.")
 @click.option("--effect", default=1.0, show_default=True, help="Demo: strength of the true effect; 0 plants none.")
 @click.option("--seed", default=20240501, show_default=True, help="Demo: seed of all that is drawn.")
-def init(folder: Path, demo: bool, patients: int, effect: float, seed: int) -> None:
+def init(folder: Path, demo: bool, tables: bool, patients: int, effect: float, seed: int) -> None:
     """Make a study in FOLDER: settings, stage graph, git and DVC.
 
     Then put each center's files into FOLDER/data/raw/<center>, name the centers, phases and the label in
@@ -26,7 +27,7 @@ def init(folder: Path, demo: bool, patients: int, effect: float, seed: int) -> N
     """
     from pipelines.study import init_study
 
-    workspace = init_study(folder)
+    workspace = init_study(folder, "tables.yaml" if tables else "params.yaml")
     if demo:
         from pipelines.demo import write_demo
 
@@ -34,6 +35,8 @@ def init(folder: Path, demo: bool, patients: int, effect: float, seed: int) -> N
     click.echo(f"A study is in {folder}.")
     if demo:
         click.echo(f"Next: cd {folder} && radmill status && radmill run")
+    elif tables:
+        click.echo(f"Next: cd {folder} && radmill features import --help")
     else:
         click.echo(f"Next: put files into {folder}/data/raw/<center>, edit {folder}/params.yaml, then `radmill status`")
 

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from featurestore.entities import PATIENT_COLUMNS
 from featurestore.errors import DamagedTableError, InputError
 from featurestore.flat_tables import read_flat
-from featurestore.tables import read_frame
+from featurestore.joining import joined_frame, refuse_mixed
 from featurestore.training_sets import INTERNAL, TRAINING, TrainingSet
-from featurestore.views import FeatureService, wide_frame
+from featurestore.views import FeatureService
 from pipelines.evaluation.adapting import center_adapters
 from pipelines.evaluation.metrics import CohortPredictions, OutOfFold
 from pipelines.params import Params
-from pipelines.workspace import Workspace
+from pipelines.stored_views import outcomes_frame, service_of, view_frame, view_notes
+from pipelines.workspace import ROLES, Workspace
 from registry.harmonizing import predict_at_centers
 from registry.package import MANIFEST, ModelPackage, load_package
 
@@ -122,23 +123,29 @@ class ExternalData:
 
     Args:
         centers: The centers in the order of `params.yaml`.
-        features: One row a case, as extract wrote it.
+        tables: By view, one row a case, as extract or an import wrote it.
         outcomes: `center`, `case_id`, `label` of every eligible patient.
     """
 
     centers: tuple[str, ...]
-    features: pd.DataFrame
+    tables: Mapping[str, pd.DataFrame]
     outcomes: pd.DataFrame
 
 
-def read_external(workspace: Workspace, params: Params, view: str = "radiomics") -> ExternalData:
-    """Reads features and labels of the declared external centers; without any, both are empty."""
+def read_external(workspace: Workspace, params: Params) -> ExternalData:
+    """Reads features and labels of the declared external centers; without any, both are empty.
+
+    Raises:
+        MixedSettingsError: External rows were made with other settings or versions than the development rows.
+    """
     centers = tuple(params.centers.external)
-    outcomes = read_frame(workspace.outcomes("external"), centers=centers)
-    if outcomes.empty:
-        outcomes = pd.DataFrame(columns=[*PATIENT_COLUMNS, "label"])
-    features = read_frame(workspace.features("external", view), centers=centers)
-    return ExternalData(centers=centers, features=features, outcomes=outcomes)
+    parts = [part for name in params.services for part in service_of(params, name).parts]
+    views = dict.fromkeys(part.view for part in parts)
+    for view in views:
+        notes = [(role, view_notes(workspace, params, role, view)) for role in ROLES]
+        refuse_mixed({f"{role} {c}": told for role, made in notes for c, told in made.items()}, f"view {view}")
+    tables = {view: view_frame(workspace, params, "external", view) for view in views}
+    return ExternalData(centers=centers, tables=tables, outcomes=outcomes_frame(workspace, params, "external"))
 
 
 def of_external(candidate: Candidate, data: ExternalData) -> list[CohortPredictions]:
@@ -147,7 +154,8 @@ def of_external(candidate: Candidate, data: ExternalData) -> list[CohortPredicti
         return []
     columns = list(candidate.package.features)
     service = FeatureService.from_plain({"name": candidate.service, **candidate.package.manifest["service"]})
-    wide = wide_frame(data.features, service, columns) if len(data.features) else _no_rows(columns)
+    is_empty = any(data.tables[part.view].empty for part in service.parts)
+    wide = _no_rows(columns) if is_empty else joined_frame(data.tables, service, columns)
     joined = data.outcomes[[*PATIENT_COLUMNS, "label"]].merge(wide, on=list(PATIENT_COLUMNS), how="left")
     joined = joined.sort_values(list(PATIENT_COLUMNS), kind="stable").reset_index(drop=True)
     present = pd.MultiIndex.from_frame(joined[list(PATIENT_COLUMNS)]).isin(

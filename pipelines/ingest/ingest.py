@@ -15,7 +15,7 @@ from pipelines.ingest.discovery import SourceChangedError
 from pipelines.ingest.eligibility import check_rules, read_rejected
 from pipelines.ingest.file_index import FileIndex
 from pipelines.ingest.parts import CaseSettings, is_intact, part_path, read_part, source_hash
-from pipelines.ingest.places import IngestPlaces, has_raw, study_places
+from pipelines.ingest.places import IngestPlaces, has_raw, image_centers, study_places
 from pipelines.ingest.summary import IngestSummary, summarized
 from pipelines.ingest.view_tables import keep_tables, stored_tables, write_tables
 from pipelines.params import CaseRules, Params
@@ -34,7 +34,7 @@ def ingest(
         FaultError: Files are not what intake took in.
     """
     places = study_places(workspace, params, role)
-    rules, centers = params.case_rules(), params.centers.of(role)
+    rules, centers = params.case_rules(), image_centers(workspace, params, role)
     if centers and not has_raw(workspace, places):
         return keep_tables(places, rules, centers)
     return ingest_centers(places, rules, centers, runner, progress)
@@ -74,7 +74,7 @@ def ingest_centers(
         for center in sorted(centers)
     }
     data = {center: one for center, one in read.items() if one is not None}
-    jobs = {center: _jobs(places, one) for center, one in data.items()}
+    jobs = {center: center_jobs(places, one) for center, one in data.items()}
     _run(places, data, jobs, runner, progress or Silent())
     tables = {center: _tables(places, rules, center, data.get(center), jobs.get(center, [])) for center in centers}
     write_tables(places, rules, centers, tables)
@@ -96,7 +96,7 @@ def _tables(
     return tables
 
 
-def _jobs(places: IngestPlaces, data: CenterData) -> list[Job]:
+def center_jobs(places: IngestPlaces, data: CenterData) -> list[Job]:
     """Returns a center's cases, each with the part of an earlier run where that still holds."""
     stored = FileIndex.open(places.index / "cases" / f"{data.center}.json")
     settings = CaseSettings.of(data.rules)

@@ -14,7 +14,14 @@ from featurestore.fingerprints import file_digest
 from featurestore.tables import centers_of, keep_centers, read_frame, write_center
 from pipelines.ingest.eligibility import read_rejected, rejections_digest
 from pipelines.ingest.file_index import FileIndex, SourceFile, walk
-from pipelines.ingest.places import CenterEmptyError, IngestPlaces, NothingTakenInError, has_raw, study_places
+from pipelines.ingest.places import (
+    CenterEmptyError,
+    IngestPlaces,
+    NothingTakenInError,
+    has_raw,
+    image_centers,
+    study_places,
+)
 from pipelines.ingest.pseudonyms import ensure_keys, load_key, path_id
 from pipelines.ingest.views import INTAKE, Row
 from pipelines.params import Params
@@ -79,7 +86,9 @@ def intake(workspace: Workspace, params: Params, progress: Progress | None = Non
     key_ids = ensure_keys(workspace, params)
     listed = {}
     for role, place in places.items():
-        sections = {c: s.model_copy(update={"key_id": key_ids[c]}) for c, s in params.centers.of(role).items()}
+        sections = {
+            c: s.model_copy(update={"key_id": key_ids[c]}) for c, s in image_centers(workspace, params, role).items()
+        }
         listed[role] = list_centers(place, sections, progress or Silent())
     _sweep_index(places["development"].index, set(key_ids))
     write_settings(workspace, params.extraction)

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from featurestore.errors import InputError
+from featurestore.tables import PART, centers_of
 from pipelines.params import Params
+from pipelines.params.data import Center
 from pipelines.workspace import Role, Workspace
 
 
@@ -66,8 +68,8 @@ def study_places(workspace: Workspace, params: Params, role: Role) -> IngestPlac
     rejected = params.cohort.rejected
     return IngestPlaces(
         raw={
-            center: workspace.root / section.folder if section.folder else workspace.raw(center)
-            for center, section in params.centers.of(role).items()
+            center: _raw(workspace, center, section)
+            for center, section in image_centers(workspace, params, role).items()
         },
         intake=workspace.intake(role),
         cases=workspace.cases(role),
@@ -79,6 +81,21 @@ def study_places(workspace: Workspace, params: Params, role: Role) -> IngestPlac
     )
 
 
+def image_centers(workspace: Workspace, params: Params, role: Role) -> dict[str, Center]:
+    """Returns a role's centers without those that sent tables of features only: no folder, and nothing taken in."""
+    imported = {path.parent.name for path in workspace.imported("any").parent.glob(f"*/center=*/{PART}")}
+    taken_in = set(centers_of(workspace.intake(role)))
+    return {
+        center: section
+        for center, section in params.centers.of(role).items()
+        if f"center={center}" not in imported or center in taken_in or _raw(workspace, center, section).is_dir()
+    }
+
+
 def has_raw(workspace: Workspace, places: IngestPlaces) -> bool:
     """Returns whether raw data are here at all; a clone that only pulled tables has none and keeps them."""
     return (workspace.root / "data" / "raw").is_dir() or any(folder.is_dir() for folder in places.raw.values())
+
+
+def _raw(workspace: Workspace, center: str, section: Center) -> Path:
+    return workspace.root / section.folder if section.folder else workspace.raw(center)

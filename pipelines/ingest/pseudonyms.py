@@ -199,6 +199,7 @@ def _write_key_ids(content: Any, new: Mapping[str, str]) -> None:
 def _has_tables(workspace: Workspace, center: str) -> bool:
     roots = [root for role in ROLES for root in (workspace.intake(role), workspace.outcomes(role))]
     roots += [workspace.view(role, name) for role in ROLES for name in VIEWS]
+    roots += list(workspace.imported("any").parent.glob("*"))
     return any(center in centers_of(root) for root in roots)
 
 

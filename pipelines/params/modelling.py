@@ -7,22 +7,40 @@ from pydantic import Field
 from pipelines.params.base import Name, Section
 
 
+class Join(Section):
+    """Columns of a further view, joined to a service by patient.
+
+    Args:
+        view: `radiomics`, `clinical`, `acquisition` or an imported view.
+        phases: Its phases; all that the view has when left out.
+        columns: A regular expression on its column names.
+    """
+
+    view: Name
+    phases: list[Name] = []
+    columns: str = ".*"
+
+
 class Service(Section):
     """A feature service: the named columns a model needs.
 
     Args:
-        view: The feature view.
-        phases: The phases whose columns are joined, each under its prefix.
+        view: The feature view: `radiomics`, `clinical`, `acquisition` or an imported view.
+        phases: The phases whose columns are joined, each under its prefix; all that the view has when left out.
         columns: A regular expression on feature names.
         missing_phase: What to do with a patient who lacks one of the phases.
         repeats: The view whose other outlines agreement is computed from: several observers, or perturbed outlines.
+        joins: Columns of further views; a patient needs a row in each.
+        centers: The development centers whose patients it takes; all of them when left out.
     """
 
     view: Name = "radiomics"
-    phases: list[Name] = Field(min_length=1)
+    phases: list[Name] = []
     columns: str = ".*"
     missing_phase: Literal["drop", "refuse"] = "drop"
     repeats: Literal["observers", "perturbed"] | None = None
+    joins: list[Join] = []
+    centers: list[Name] | None = Field(default=None, min_length=1)
 
 
 class ColumnLimits(Section):

@@ -21,8 +21,17 @@ from pipelines.params.data import (
     RadmillSection,
     StudySection,
 )
-from pipelines.params.modelling import EvaluationSection, Model, Service, SplitSection, TuningSection, ValidationSection
+from pipelines.params.modelling import (
+    EvaluationSection,
+    Join,
+    Model,
+    Service,
+    SplitSection,
+    TuningSection,
+    ValidationSection,
+)
 from pipelines.params.operation import ClusterSection, RegistrySection, ScoringSection
+from pipelines.params.tables import OWN_VIEWS, ImportedView
 
 S = TypeVar("S", bound=Section)
 
@@ -55,6 +64,7 @@ class Params(Section):
     ingest: IngestSection = IngestSection()
     margin: Margin
     extraction: ExtractionSection
+    imported: dict[Name, ImportedView] = {}
     services: dict[Name, Service]
     validation: ValidationSection = ValidationSection()
     split: SplitSection
@@ -71,12 +81,19 @@ class Params(Section):
             cohort=self.cohort, phases=self.phases, label=self.label, ingest=self.ingest, margin=self.margin
         )
 
+    def phases_of(self, view: str) -> list[str]:
+        """Returns the phases a view has rows of; the clinical table counts as one phase of its own name."""
+        if view in self.imported:
+            return self.imported[view].phases
+        return [view] if view == "clinical" else list(self.phases)
+
     @model_validator(mode="after")
     def _names_resolve(self) -> "Params":
         complaints = [
-            *_unknown("services.{}.phases", {k: s.phases for k, s in self.services.items()}, self.phases),
             *_unknown("models.{}.service", {k: [m.service] for k, m in self.models.items()}, self.services),
             *_unknown("extraction.by_phase", {"": list(self.extraction.by_phase)}, self.phases),
+            *(f"imported.{name} is a table that radmill makes" for name in self.imported if name in OWN_VIEWS),
+            *(complaint for name, service in self.services.items() for complaint in self._of_service(name, service)),
         ]
         complaints += [line for name, model in self.models.items() for line in self._of_steps(name, model)]
         if complaints:
@@ -92,6 +109,20 @@ class Params(Section):
         if reference is not None:
             known = self.centers.development
             found += _unknown(f"models.{name}.harmonization.reference", {"": [reference]}, dict(known))
+        return found
+
+    def _of_service(self, name: str, service: Service) -> list[str]:
+        views = dict.fromkeys(("radiomics", "clinical", "acquisition", *self.imported))
+        found = _unknown(f"services.{name}.centers", {"": service.centers or []}, self.centers.development)
+        parts: list[tuple[str, Service | Join]] = [
+            (f"services.{name}", service),
+            *((f"services.{name}.joins", join) for join in service.joins),
+        ]
+        for place, part in parts:
+            found += _unknown(f"{place}.view", {"": [part.view]}, views)
+            found += _unknown(f"{place}.phases", {"": part.phases}, dict.fromkeys(self.phases_of(part.view)))
+            if not part.phases and not self.phases_of(part.view):
+                found.append(f"{place}: view {part.view} has no phase")
         return found
 
 

@@ -56,7 +56,7 @@ class StudyFiles:
         models: The records of each model that was judged.
         records: The record of each training set, by service, with its digest.
         validation: The findings of the validation rules.
-        qc: Quality-control rows of both roles, with a column `role`.
+        qc: Quality-control rows of both roles and of imported tables, with a column `role`.
         patients: Clinical and acquisition values, one row a patient.
     """
 
@@ -154,7 +154,8 @@ def _qc(workspace: Workspace) -> pd.DataFrame:
         for role in ROLES
         for root in (workspace.view(role, "qc"), workspace.features(role, "qc"))
     ]
-    parts = [part for part in parts if len(part)]
+    imported = read_frame(workspace.imported("qc"))
+    parts = [part for part in (*parts, imported.assign(role="") if len(imported) else imported) if len(part)]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 

@@ -36,6 +36,12 @@ THRESHOLD = "youden"
 REFUSED = ("refused", "failed")
 
 
+class ForeignFeaturesError(InputError):
+    """The model needs columns that are not computed from images."""
+
+    default_remedy = "promote a model on radiomics alone; this one was made to be judged, from tables made elsewhere"
+
+
 class NoChampionError(InputError):
     """There is no model to score with."""
 
@@ -145,7 +151,7 @@ class _Scorer:
     def _patients(self, center: str) -> pd.DataFrame:
         """Returns one row a patient who has all that the model needs: key, inputs, features."""
         rows = read_frame(self._features(center) / "radiomics")
-        service = FeatureService.from_plain(self.package.manifest["service"])
+        service = service_of(self.package)
         if rows.empty:
             return pd.DataFrame(columns=["center", "case_id", "inputs", *self.package.features])
         wide = wide_frame(rows, service, self.package.features)
@@ -196,6 +202,11 @@ class _Scorer:
         return {str(code): int(n) for code, n in counts.items()}
 
 
+def service_of(package: ModelPackage) -> FeatureService:
+    """Returns the columns that a package was made for."""
+    return FeatureService.from_plain(package.manifest["service"])
+
+
 def case_rules(manifest: Mapping[str, object], withdrawn: Sequence[str]) -> CaseRules:
     """Returns the package's own rules, but for who withdrew: that is the study's to say, and may be later."""
     rules = CaseRules.model_validate(manifest["rules"])
@@ -221,6 +232,7 @@ def score(
 
     Raises:
         NoChampionError: No version was promoted.
+        ForeignFeaturesError: The champion needs columns of tables made elsewhere.
         PackageAbsentError: The champion's package is not on this machine.
         OtherFeatureSetError: The installed version computes other values than the champion was made with.
     """
@@ -229,6 +241,9 @@ def score(
     if champion is None:
         raise NoChampionError("no version is in force", where="models/ledger.jsonl")
     deployment, package = Deployment(workspace), registry.package(champion)
+    foreign = sorted({p.view for p in service_of(package).parts if p.view != "radiomics"})
+    if foreign:
+        raise ForeignFeaturesError(f"needs view {', '.join(foreign)}", where=f"model {champion.model}")
     check_feature_set(package.manifest)
     withdrawn = tuple(load_operation(workspace.params).cohort.withdrawn)
     scorer = _Scorer(deployment, champion, package, runner, progress or Silent(), scoring.quiet_s, withdrawn)

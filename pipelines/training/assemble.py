@@ -1,8 +1,8 @@
 """Freezes a training set for each feature service: features and labels of the development patients, side by side."""
 
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,19 +10,30 @@ import pandas as pd
 
 from featurestore.entities import PATIENT_COLUMNS
 from featurestore.errors import InputError
-from featurestore.fingerprints import digest
+from featurestore.fingerprints import canonical_json, digest
+from featurestore.joining import joined_columns, joined_frame, joined_lacking, refuse_mixed, view_of
 from featurestore.repeats import repeat_hashes, write_repeats
 from featurestore.schemas import Column
 from featurestore.tables import read_frame
 from featurestore.training_sets import TrainingSet
-from featurestore.views import FeatureService, FeatureView, lacking, service_columns, wide_frame
+from featurestore.views import FeatureService
 from pipelines.params import Params
 from pipelines.params.modelling import SplitSection
+from pipelines.stored_views import (
+    outcomes_frame,
+    service_centers,
+    service_of,
+    view_columns,
+    view_frame,
+    view_notes,
+)
 from pipelines.training.repeated import repeated_rows
 from pipelines.training.splits import SIDES, side
 from pipelines.workspace import Workspace
 
 PATIENT = list(PATIENT_COLUMNS)
+IMPORTED = "imported"
+"""The engine of a training set none of whose columns radmill computed itself."""
 
 
 class NoPatientsError(InputError):
@@ -58,12 +69,6 @@ class AssembleSummary:
     removed: tuple[str, ...]
 
 
-def service_of(params: Params, name: str) -> FeatureService:
-    """Returns a declared feature service."""
-    declared = params.services[name]
-    return FeatureService(name=name, view=declared.view, phases=tuple(declared.phases), pattern=declared.columns)
-
-
 def assemble(workspace: Workspace, params: Params) -> AssembleSummary:
     """Writes `data/training/<service>/` for every service, from development centers alone.
 
@@ -71,6 +76,8 @@ def assemble(workspace: Workspace, params: Params) -> AssembleSummary:
         NoPatientsError: A service has no patient with a label, or one class only.
         MissingPhaseError: A patient lacks a phase where the service refuses that.
         SplitColumnError: The column that fixes the split is unusable.
+        MixedSettingsError: Rows of a view were made with different settings or feature-set versions.
+        ColumnCollisionError: Two views of a service have a column of the same name.
     """
     sets = {name: _with_repeats(workspace, params, _training_set(workspace, params, name)) for name in params.services}
     for name, made in sets.items():
@@ -84,21 +91,22 @@ def assemble(workspace: Workspace, params: Params) -> AssembleSummary:
 
 
 def _training_set(workspace: Workspace, params: Params, name: str) -> TrainingSet:
-    service = service_of(params, name)
-    root = workspace.features("development", service.view)
-    long = read_frame(root, centers=params.centers.development)
-    absent = lacking(long, service)
+    service, centers = service_of(params, name), service_centers(params, name)
+    tables = {p.view: view_frame(workspace, params, "development", p.view, centers) for p in service.parts}
+    for part in service.parts:
+        refuse_mixed(_made_with(workspace, params, part.view, centers), f"service {name}, view {part.view}")
+    absent = joined_lacking(tables, service)
     if len(absent) and params.services[name].missing_phase == "refuse":
         raise MissingPhaseError(
             f"{len(absent)} patients lack one of {', '.join(service.phases)}", where=f"service {name}"
         )
-    wide = wide_frame(long, service)
-    labels = read_frame(workspace.outcomes("development"), centers=params.centers.development)
-    rows = _with_labels(wide, labels)
+    wide = joined_frame(tables, service)
+    rows = _with_labels(wide, outcomes_frame(workspace, params, "development"))
     _check_classes(rows, len(wide), name)
     rows = rows.assign(split=_sides(workspace, params, rows[PATIENT]))
     names = [column for column in wide.columns if column not in PATIENT]
-    declared = service_columns(FeatureView.of(root), service)
+    views = {v: view_of(v, t, view_columns(workspace, params, "development", v)) for v, t in tables.items()}
+    declared = joined_columns(views, service)
     left_out = {"without_label": len(wide) - len(rows), "without_phase": len(absent)}
     return TrainingSet(
         X=rows[names].to_numpy(np.float64),
@@ -162,7 +170,7 @@ def _record(
         "extraction": _extraction(workspace, params, service),
         "rules": _rules(params),
         "label": params.label.name,
-        "centers": sorted(params.centers.development),
+        "centers": sorted(service_centers(params, service.name)),
         "split": _split_rule(params.split),
         "left_out": left_out,
         "counts": _counts(rows),
@@ -176,17 +184,52 @@ def _rules(params: Params) -> dict[str, Any]:
     return rules.model_copy(update={"cohort": cohort}).model_dump(mode="json")
 
 
-def _extraction(workspace: Workspace, params: Params, service: FeatureService) -> dict[str, Any]:
+def _made_with(workspace: Workspace, params: Params, view: str, centers: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Returns what the rows of each center were made with, the settings of `params.yaml` first where they decide."""
+    notes = view_notes(workspace, params, "development", view)
+    own = {center: told for center, told in notes.items() if center in centers}
+    if view != "radiomics":
+        return own
+    return {"params.yaml": _pinned(workspace, params), **own} if own else {}
+
+
+def _pinned(workspace: Workspace, params: Params) -> dict[str, str]:
+    from pipelines.execution.regions import stored_settings
     from pipelines.radiomics.settings import settings_by_phase
 
-    by_phase = settings_by_phase(params.extraction, service.phases, workspace.root)
-    fingerprints = {phase: settings.fingerprint() for phase, settings in by_phase.items()}
+    by_phase = settings_by_phase(params.extraction, list(params.phases), workspace.root)
+    settings = {phase: stored_settings(one).plain() for phase, one in by_phase.items()}
     return {
         "engine": params.extraction.engine,
+        "feature_set": params.radmill.feature_set,
+        "settings": canonical_json(settings).decode(),
+    }
+
+
+def _extraction(workspace: Workspace, params: Params, service: FeatureService) -> dict[str, Any]:
+    """Returns what the columns were made with: extraction settings by phase, and the versions of other views."""
+    from pipelines.radiomics.settings import settings_by_phase
+
+    used = [phase for part in service.parts if part.view == "radiomics" for phase in part.phases]
+    by_phase = settings_by_phase(params.extraction, used, workspace.root)
+    fingerprints = {phase: settings.fingerprint() for phase, settings in by_phase.items()}
+    others = [part.view for part in service.parts if part.view != "radiomics"]
+    views = {view: _view_version(workspace, params, view) for view in others}
+    engine = params.extraction.engine if used else IMPORTED
+    return {
+        "engine": engine,
         "by_phase": {phase: settings.plain() for phase, settings in by_phase.items()},
         "fingerprints": fingerprints,
-        "fingerprint": digest({"engine": params.extraction.engine, "by_phase": fingerprints}),
+        "fingerprint": digest({"engine": engine, "by_phase": fingerprints, **({"views": views} if views else {})}),
+        **({"views": views} if views else {}),
     }
+
+
+def _view_version(workspace: Workspace, params: Params, view: str) -> str:
+    """Returns a hash of what a view's columns are and were made with; rows have no part in it."""
+    columns = view_columns(workspace, params, "development", view)
+    notes = sorted(view_notes(workspace, params, "development", view).items())
+    return digest({"columns": [asdict(column) for column in columns], "notes": [told for _, told in notes[:1]]})
 
 
 def _split_rule(rule: SplitSection) -> dict[str, object]:

@@ -105,7 +105,7 @@ def _manifest(
         "features": [{"name": column.name, "unit": column.unit} for column in whole.columns],
         "service": record["service"],
         # a hospital need only send the phases that the model sees
-        "rules": {**rules, "phases": {phase: rules["phases"][phase] for phase in phases}},
+        "rules": {**rules, "phases": {phase: rules["phases"][phase] for phase in phases if phase in rules["phases"]}},
         "extraction": record["extraction"],
         "feature_set": record["feature_set"],
         "training_set": whole.digest,

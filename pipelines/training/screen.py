@@ -19,7 +19,8 @@ from featurestore.validation import Finding
 from featurestore.views import feature_names
 from pipelines.params import Params
 from pipelines.radiomics.limits import LIMITS, ROUNDING
-from pipelines.workspace import Workspace
+from pipelines.stored_views import outcomes_frame, view_frame
+from pipelines.workspace import Role, Workspace
 
 SAMPLE = 2000
 """Quartiles and ranks of more rows say nothing else, and take the time."""
@@ -65,10 +66,10 @@ def screen(workspace: Workspace, params: Params, tables: Mapping[str, pd.DataFra
     return Screened(findings=findings, associations=told)
 
 
-def outlying(workspace: Workspace, params: Params, view: str, role: str) -> list[Finding]:
+def outlying(workspace: Workspace, params: Params, view: str, role: Role) -> list[Finding]:
     """Returns which cases of a role lie far outside the values of the development centers."""
-    development = read_frame(workspace.features("development", view), centers=params.centers.development)
-    asked = read_frame(workspace.features(role, view), centers=params.centers.of(role))  # type: ignore[arg-type]
+    development = view_frame(workspace, params, "development", view)
+    asked = view_frame(workspace, params, role, view)
     findings: list[Finding] = []
     for phase, rows in _phases(asked):
         known = development[development["phase"] == phase] if len(development) else development
@@ -112,12 +113,18 @@ def _column_rules(params: Params, view: str) -> Iterator[ColumnRule]:
 def _facts(workspace: Workspace, params: Params) -> pd.DataFrame:
     """Returns what is known of each case besides features: acquisition and outcome."""
     centers = params.centers.development
-    acquisition = read_frame(workspace.view("development", "acquisition"), centers=centers)
-    outcomes = read_frame(workspace.outcomes("development"), centers=centers)
-    if outcomes.empty:
-        return acquisition
-    known = outcomes[[*PATIENT, "label"]]
-    return known if acquisition.empty else acquisition.merge(known, on=PATIENT, how="outer")
+    facts = read_frame(workspace.view("development", "acquisition"), centers=centers)
+    outcomes = outcomes_frame(workspace, params, "development")
+    tables = [outcomes] if len(outcomes) else []
+    for view, declared in params.imported.items():
+        own = [name for name in params.validation.batches if name in declared.texts or not declared.is_for_models]
+        rows = read_frame(workspace.imported(view), centers=centers)
+        own = [name for name in own if name in rows and name not in PATIENT]
+        tables += [rows[[*PATIENT, *own]].drop_duplicates(PATIENT)] if own else []
+    for table in tables:
+        new = [name for name in table if name not in facts or name in PATIENT]
+        facts = table[new] if facts.empty else facts.merge(table[new], on=PATIENT, how="outer")
+    return facts
 
 
 def _associations(params: Params, rows: pd.DataFrame, names: list[str], facts: pd.DataFrame) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from featurestore.tables import read_frame
 from featurestore.validation import Finding
 from featurestore.views import FeatureService, feature_names
 from pipelines.params import Params
-from pipelines.training.assemble import service_of
+from pipelines.stored_views import service_of, view_frame
 from pipelines.training.screen import screen
 from pipelines.workspace import Workspace
 
@@ -79,7 +79,7 @@ class Examined:
 def examine(workspace: Workspace, params: Params) -> Examined:
     """Applies every rule to the development tables; nothing is written."""
     services = {name: service_of(params, name) for name in params.services}
-    views = sorted({service.view for service in services.values()})
+    views = sorted({part.view for service in services.values() for part in service.parts})
     tables = {view: _table(workspace, params, view) for view in views}
     findings = [finding for view in views for finding in _of_view(workspace, params, view, tables[view], services)]
     findings += _of_cases(workspace, params)
@@ -90,7 +90,7 @@ def examine(workspace: Workspace, params: Params) -> Examined:
 
 
 def _table(workspace: Workspace, params: Params, view: str) -> pd.DataFrame:
-    return read_frame(workspace.features("development", view), centers=params.centers.development)
+    return view_frame(workspace, params, "development", view)
 
 
 def _of_view(
@@ -100,8 +100,9 @@ def _of_view(
     findings = validation.no_rows(long, names, f"view {view}")
     if findings:
         return findings
-    used = {phase for service in services.values() if service.view == view for phase in service.phases}
-    widths = _bin_widths(workspace, params, sorted(used))
+    parts = [part for service in services.values() for part in service.parts if part.view == view]
+    used = {phase for part in parts for phase in part.phases}
+    widths = _bin_widths(workspace, params, sorted(used)) if view == "radiomics" else {}
     for phase in sorted(used):
         rows = long[long["phase"] == phase]
         findings += _of_phase(rows, names, phase, widths.get(phase))
