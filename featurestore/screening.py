@@ -80,11 +80,16 @@ def too_many_missing(frame: pd.DataFrame, names: Sequence[str], subject: str, ru
     return column_finding("too_many_missing", subject, chosen, at, message, remedy, rule.severity)
 
 
-def extreme_rows(frame: pd.DataFrame, development: pd.DataFrame, names: Sequence[str], subject: str) -> list[Finding]:
-    """Patients with values so far out that means, scaling and harmonization follow them."""
+def is_extreme(frame: pd.DataFrame, development: pd.DataFrame, names: Sequence[str]) -> NDArray[np.bool_]:
+    """Returns which rows have a value so far out that means, scaling and harmonization follow it, shape (n,)."""
     far = _distance(frame[list(names)].to_numpy(np.float64), *_quartiles(development, names))
     with np.errstate(invalid="ignore"):
-        at = np.asarray((far > EXTREME_IQR).any(axis=1), np.bool_)
+        return np.asarray((far > EXTREME_IQR).any(axis=1), np.bool_)
+
+
+def extreme_rows(frame: pd.DataFrame, development: pd.DataFrame, names: Sequence[str], subject: str) -> list[Finding]:
+    """Patients with values so far out that means, scaling and harmonization follow them."""
+    at = is_extreme(frame, development, names)
     message = f"rows have a value more than {EXTREME_IQR:g} interquartile ranges from the median"
     remedy = "look at image and mask of these cases; one such value moves its whole center when centers are harmonized"
     return row_finding("extreme_rows", "warning", subject, frame[at], message, remedy)

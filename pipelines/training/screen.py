@@ -62,7 +62,9 @@ def screen(workspace: Workspace, params: Params, tables: Mapping[str, pd.DataFra
             findings += _of_rows(params, view, phase, rows, names, facts)
             marks = _associations(params, rows, names, facts)
             told += [{"view": view, "phase": phase, **mark} for mark in marks]
-            findings += [_marked(mark, phase) for mark in marks if mark["before"] > MARKED_SHARE]
+            findings += [
+                _marked(mark, phase) for mark in marks if mark["before"] > MARKED_SHARE and "," not in mark["batch"]
+            ]
     return Screened(findings=findings, associations=told)
 
 
@@ -132,9 +134,19 @@ def _associations(params: Params, rows: pd.DataFrame, names: list[str], facts: p
     keys = [key for key in KEY_COLUMNS if key in facts and key in sample]
     wanted = [name for name in params.validation.batches if name in facts and name not in keys]
     joined = sample.merge(facts[[*keys, *wanted]].drop_duplicates(keys), on=keys, how="left") if wanted else sample
-    X = joined[names].to_numpy(np.float64)
     batches = [name for name in params.validation.batches if name in joined]
-    found = [associations(X, joined[name].tolist(), name) for name in batches] if names else []
+    if not names:
+        return []
+    extreme = screening.is_extreme(joined, joined, names)
+    parts = [(joined, "")]
+    if extreme.any():
+        # harmonization by means and variances follows extreme rows; without them its effect can be seen
+        parts.append((joined[~extreme], f", without {int(extreme.sum())} extreme rows"))
+    found = [
+        associations(part[names].to_numpy(np.float64), part[name].tolist(), f"{name}{note}")
+        for name in batches
+        for part, note in parts
+    ]
     return [one.plain() for one in found if one is not None]
 
 
