@@ -89,7 +89,7 @@ def test_diff_names_the_setting_and_the_columns_that_changed(study: Workspace, r
 
 def test_rows_of_other_settings_are_not_joined(study: Workspace) -> None:
     edit_params(study.params, lambda c: c["extraction"]["default"]["setting"].update(binWidth=40))
-    with pytest.raises(MixedSettingsError, match=r"params\.yaml and .* binWidth: 40(\.0)? and 25(\.0)?"):
+    with pytest.raises(MixedSettingsError, match=r"params\.yaml and .*binWidth: 40(\.0)? and 25(\.0)?"):
         assemble(study, load_params(study.params))
 
 
