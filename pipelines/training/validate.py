@@ -106,17 +106,29 @@ def _of_view(
     for phase in sorted(used):
         rows = long[long["phase"] == phase]
         findings += _of_phase(rows, names, phase, widths.get(phase))
+        if _are_measured(params, view):
+            findings += validation.duplicated_rows(rows, _present(rows, names), phase)
     return findings
+
+
+def _are_measured(params: Params, view: str) -> bool:
+    """Returns whether equal rows mean equal images; two patients may well have the same age or scanner."""
+    if view in ("clinical", "acquisition"):
+        return False
+    return view not in params.imported or params.imported[view].is_for_models
+
+
+def _present(rows: pd.DataFrame, names: list[str]) -> list[str]:
+    return [name for name in names if rows[name].notna().any()]
 
 
 def _of_phase(rows: pd.DataFrame, names: list[str], phase: str, bin_width: float | None) -> list[Finding]:
     findings = validation.no_rows(rows, names, phase)
     if findings:
         return findings
-    present = [name for name in names if rows[name].notna().any()]
+    present = _present(rows, names)
     for rule in _ROW_RULES:
         findings += rule(rows, present, phase)
-    findings += validation.duplicated_rows(rows, present, phase)
     if bin_width is not None:
         advice = f"set extraction.by_phase.{phase}.setting.binWidth"
         findings += validation.gray_levels(rows, RANGE_COLUMN, bin_width, phase, advice)
