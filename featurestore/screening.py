@@ -90,7 +90,7 @@ def is_extreme(frame: pd.DataFrame, development: pd.DataFrame, names: Sequence[s
     for first in range(0, len(frame), _ROWS_AT_ONCE):
         part = slice(first, first + _ROWS_AT_ONCE)
         far = _distance(frame.iloc[part][list(names)].to_numpy(np.float64), *quartiles)
-        at[part] = np.nan_to_num(far).max(axis=1, initial=0.0) > EXTREME_IQR
+        at[part] = np.where(np.isfinite(far), far, 0.0).max(axis=1, initial=0.0) > EXTREME_IQR
     return at
 
 
