@@ -56,7 +56,7 @@ class Params(Section):
     margin: Margin
     extraction: ExtractionSection
     services: dict[Name, Service]
-    validation: ValidationSection = ValidationSection()
+    validation: ValidationSection
     split: SplitSection
     models: dict[Name, Model]
     tuning: TuningSection
