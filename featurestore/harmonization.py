@@ -53,7 +53,7 @@ class TooFewCasesError(InputError):
 class UnseenCenterError(InputError):
     """A center is in neither the fit nor the adapters."""
 
-    default_remedy = "estimate its shift from a fixed list of its cases: `radmill center freeze CENTER`"
+    default_remedy = "estimate its shift from a fixed list of its unlabelled cases; scoring does, once enough are here"
 
 
 class OtherFitError(InputError):

@@ -35,6 +35,9 @@ TELLING_AUC, SUSPICIOUS_AUC = 0.999, 0.95
 MINIMUM_TELLING = 20
 """With fewer labelled patients a perfect separation may be luck."""
 
+_ROWS_AT_ONCE = 4096
+"""Bounds the memory of a wide table's distances to some tens of megabytes."""
+
 _OUTCOME_WORDS = ("label", "outcome", "target", "ground_truth", "groundtruth")
 
 
@@ -82,9 +85,13 @@ def too_many_missing(frame: pd.DataFrame, names: Sequence[str], subject: str, ru
 
 def is_extreme(frame: pd.DataFrame, development: pd.DataFrame, names: Sequence[str]) -> NDArray[np.bool_]:
     """Returns which rows have a value so far out that means, scaling and harmonization follow it, shape (n,)."""
-    far = _distance(frame[list(names)].to_numpy(np.float64), *_quartiles(development, names))
-    with np.errstate(invalid="ignore"):
-        return np.asarray((far > EXTREME_IQR).any(axis=1), np.bool_)
+    quartiles = _quartiles(development, names)
+    at = np.zeros(len(frame), np.bool_)
+    for first in range(0, len(frame), _ROWS_AT_ONCE):
+        part = slice(first, first + _ROWS_AT_ONCE)
+        far = _distance(frame.iloc[part][list(names)].to_numpy(np.float64), *quartiles)
+        at[part] = np.where(np.isfinite(far), far, 0.0).max(axis=1, initial=0.0) > EXTREME_IQR
+    return at
 
 
 def extreme_rows(frame: pd.DataFrame, development: pd.DataFrame, names: Sequence[str], subject: str) -> list[Finding]:
