@@ -1,0 +1,1 @@
+"""The extraction engine, its settings and its catalogue of features."""

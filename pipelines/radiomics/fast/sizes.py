@@ -1,0 +1,91 @@
+"""Features that runs, zones and dependences share: moments of a matrix of gray level by size."""
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+EPSILON = float(np.spacing(1))  # PyRadiomics adds it inside every logarithm
+# Order of the values that `size_features` returns.
+SMALL, LARGE, GRAY, GRAY_NORM, SIZE, SIZE_NORM, GRAY_VAR, SIZE_VAR = range(8)
+ENTROPY, LOW, HIGH, SMALL_LOW, SMALL_HIGH, LARGE_LOW, LARGE_HIGH, TOTAL, VOXELS = range(8, 17)
+N_VALUES = 17
+
+
+@njit(cache=True, nogil=True)
+def size_features(  # type: ignore[no-untyped-def]
+    ranks, sizes, weights, levels, n_sizes
+):
+    """Returns the 17 values of one matrix given as its filled cells.
+
+    Args:
+        ranks: Row of each cell, from 0, shape (k,).
+        sizes: Size (run length, zone size, dependence) of each cell, shape (k,).
+        weights: What each cell counts, shape (k,).
+        levels: Gray level of each row, shape (m,).
+        n_sizes: Largest size.
+    """
+    by_gray = np.zeros(len(levels))
+    by_size = np.zeros(n_sizes + 1)
+    total = 0.0
+    for k in range(len(ranks)):
+        by_gray[ranks[k]] += weights[k]
+        by_size[sizes[k]] += weights[k]
+        total += weights[k]
+    out = np.zeros(N_VALUES)
+    entropy = 0.0
+    small_low = 0.0
+    small_high = 0.0
+    large_low = 0.0
+    large_high = 0.0
+    for k in range(len(ranks)):
+        count = weights[k]
+        i2 = levels[ranks[k]] * levels[ranks[k]]
+        j2 = np.float64(sizes[k]) * np.float64(sizes[k])
+        share = count / total
+        entropy -= share * np.log2(share + EPSILON)
+        small_low += count / (i2 * j2)
+        small_high += count * i2 / j2
+        large_low += count * j2 / i2
+        large_high += count * i2 * j2
+    mean = 0.0
+    for i in range(len(levels)):
+        mean += by_gray[i] / total * levels[i]
+    for i in range(len(levels)):
+        level = levels[i]
+        out[GRAY] += by_gray[i] * by_gray[i]
+        out[GRAY_VAR] += by_gray[i] / total * (level - mean) * (level - mean)
+        out[LOW] += by_gray[i] / (level * level)
+        out[HIGH] += by_gray[i] * (level * level)
+    mean = 0.0
+    for j in range(1, n_sizes + 1):
+        mean += by_size[j] / total * j
+    voxels = 0.0
+    for j in range(1, n_sizes + 1):
+        squared = np.float64(j) * np.float64(j)
+        out[SMALL] += by_size[j] / squared
+        out[LARGE] += by_size[j] * squared
+        out[SIZE] += by_size[j] * by_size[j]
+        out[SIZE_VAR] += by_size[j] / total * (j - mean) * (j - mean)
+        voxels += by_size[j] * j
+    out[SMALL] /= total
+    out[LARGE] /= total
+    out[LOW] /= total
+    out[HIGH] /= total
+    out[GRAY_NORM] = out[GRAY] / (total * total)
+    out[GRAY] /= total
+    out[SIZE_NORM] = out[SIZE] / (total * total)
+    out[SIZE] /= total
+    out[ENTROPY] = entropy
+    out[SMALL_LOW] = small_low / total
+    out[SMALL_HIGH] = small_high / total
+    out[LARGE_LOW] = large_low / total
+    out[LARGE_HIGH] = large_high / total
+    out[TOTAL] = total
+    out[VOXELS] = voxels
+    return out
+
+
+def matrix_features(matrix: NDArray[np.float64], levels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns the 17 values of a dense matrix of gray level (rows) by size from 1 (columns)."""
+    rows, columns = np.nonzero(matrix)
+    return size_features(rows, columns + 1, matrix[rows, columns], levels, matrix.shape[1])
