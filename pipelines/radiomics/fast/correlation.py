@@ -12,6 +12,8 @@ from pipelines.radiomics.fast.sizes import EPSILON
 
 # Rounding is about 1e-16 of the difference or eigenvalue; above this it stays below 1e-10 of the feature.
 WELL_DETERMINED = 1e-5
+# Largest second-order effect of PyRadiomics's epsilon, relative to the eigenvalue, that first order may leave out.
+SECOND_ORDER = 1e-11
 
 
 def informational_second(matrices: NDArray[np.float64], gains: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -64,12 +66,21 @@ def maximal_correlations(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
     second = values[:, -1]
     u = vectors[:, :, -1]
     # dQ = -ε Σ_k P_ik P_jk / (px_i py_k)²; left and right vectors of Q are √px·u and u/√px.
-    left, right = u * inverse_x, u * inverse_x
-    shift = np.einsum("di,dik,djk,dk,dj->d", left * inverse_x**2 * px, matrices, matrices, inverse_y**4, right)
-    found = np.sqrt(np.maximum(second - EPSILON * shift, 0.0))
-    if (second < WELL_DETERMINED).any():
-        found = np.where(second < WELL_DETERMINED, _literal_correlations(matrices), found)
+    half = matrices.transpose(0, 2, 1) @ (u * inverse_x)[:, :, None]
+    first = _perturbation(matrices, u * inverse_x**3, inverse_y**4 * half[:, :, 0])
+    shift = EPSILON * first.sum(axis=1)
+    found = np.sqrt(np.maximum(second - shift, 0.0))
+    steepest = EPSILON * np.max(inverse_x, axis=1) ** 2 * np.max(inverse_y, axis=1) ** 2
+    unsure = (second < WELL_DETERMINED) | (steepest * EPSILON * np.abs(first).sum(axis=1) > SECOND_ORDER * second)
+    if unsure.any():
+        found = np.where(unsure, _literal_correlations(matrices), found)
     return found
+
+
+def _perturbation(
+    matrices: NDArray[np.float64], left: NDArray[np.float64], right: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    return left * (matrices @ right[:, :, None])[:, :, 0]
 
 
 def _literal_correlations(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
