@@ -9,13 +9,22 @@ from pipelines.params.base import Name, Section
 
 
 class RadmillSection(Section):
-    """Pins what decides feature values."""
+    """Pins what decides feature values.
+
+    Args:
+        feature_set: The version that this study's values were made with; another installed one is refused.
+    """
 
     feature_set: str
 
 
 class StudySection(Section):
-    """The study's name and the statements that only a person can make."""
+    """The study's name and the statements that only a person can make.
+
+    Args:
+        name: The study's name on its page and in MLflow.
+        statements: Ethics approval, reference standard, readers and the like, by name.
+    """
 
     name: str
     statements: dict[str, str] = {}
@@ -25,6 +34,15 @@ class Rule(Section):
     """One line of the cohort flow: a condition on a column of `clinical` or `acquisition`.
 
     Exactly one of `equals`, `one_of`, `minimum`/`maximum` and `present` states the condition.
+
+    Args:
+        column: The column that is looked at.
+        reason: How the cohort flow calls the rule.
+        equals: The value it must have.
+        one_of: The values it may have.
+        minimum: The smallest value.
+        maximum: The largest value.
+        present: Whether there must be a value at all.
     """
 
     column: str
@@ -49,7 +67,14 @@ class Rule(Section):
 
 
 class CohortSection(Section):
-    """Who belongs to the study. A patient must meet every `include` rule and no `exclude` rule."""
+    """Who belongs to the study. A patient must meet every `include` rule and no `exclude` rule.
+
+    Args:
+        include: Rules that a patient must meet.
+        exclude: Rules that a patient must not meet.
+        rejected: A CSV file in the study with center, patient_id and reason of cases put aside by hand.
+        withdrawn: Pseudonyms (case_id) of patients who withdrew; they are in no table and do not come back.
+    """
 
     include: list[Rule] = []
     exclude: list[Rule] = []
@@ -58,15 +83,26 @@ class CohortSection(Section):
 
 
 class Center(Section):
-    """One institution. `key_id` is written by radmill when the center's key is made."""
+    """One institution.
+
+    Args:
+        key_id: The public name of the center's pseudonym key; radmill writes it when it makes the key.
+        folder: The folder below `data/raw`, where it is not named as the center.
+        phases: Series description patterns of this center alone, by phase.
+    """
 
     key_id: str | None = None
     folder: str | None = None
-    phases: dict[Name, str] = Field(default={}, description="series description patterns of this center alone")
+    phases: dict[Name, str] = {}
 
 
 class CentersSection(Section):
-    """Where models are made, and where they are only tested."""
+    """Where models are made, and where they are only tested.
+
+    Args:
+        development: Centers whose patients train and internally validate models.
+        external: Labelled centers that are sealed for validation.
+    """
 
     development: dict[Name, Center]
     external: dict[Name, Center]
@@ -107,7 +143,14 @@ class Phase(Section):
 
 
 class LabelSection(Section):
-    """The outcome: its column in `clinical.csv`, and which values are positive and negative."""
+    """The outcome: its column in `clinical.csv`, and which values are positive and negative.
+
+    Args:
+        name: How pages call it.
+        column: The column in `clinical.csv`.
+        positive: Its positive values.
+        negative: Its negative values; any other value is refused.
+    """
 
     name: Name
     column: str
@@ -147,6 +190,7 @@ class ClinicalColumn(Section):
         minimum: The smallest plausible number.
         maximum: The largest plausible number.
         unit: Its unit.
+        description: What it is, for tables.
         required: Whether a center may lack the column.
     """
 
@@ -166,12 +210,12 @@ class IngestSection(Section):
         roi: Which region is the tumor.
         roi_policy: What to do with several lesions.
         observer_policy: Which observer's mask features come from, or `majority`, or `staple`.
-        clinical: The declared clinical columns.
+        clinical: The declared clinical columns, by name.
         slice_gap_tolerance: Largest deviation of a slice distance from the median, as a share of it.
+        minimum_roi_voxels: A smaller region is refused.
         grid_tolerance_mm: Up to here image and mask grids count as the same.
         resample_mask_within_mm: A mask on another grid is resampled if origin and extent differ by less; 0 refuses.
         direction_tolerance: Largest departure of NIfTI axes from orthonormal that is repaired.
-        minimum_roi_voxels: A smaller region is refused.
         fractional_threshold: From this occupancy on a voxel of a fractional DICOM-SEG is inside.
     """
 
@@ -188,7 +232,12 @@ class IngestSection(Section):
 
 
 class Margin(Section):
-    """How much image is stored around the region, so that a stored case gives the values of the full image."""
+    """How much image is stored around the region, so that a stored case gives the values of the full image.
+
+    Args:
+        mm: Distance around the region's box.
+        voxels: The same in voxels; the larger of both holds on each axis.
+    """
 
     mm: float = Field(ge=0)
     voxels: int = Field(ge=0)

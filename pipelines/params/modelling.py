@@ -27,6 +27,11 @@ class SplitSection(Section):
     """Which development patients are kept aside for internal validation.
 
     The side follows from a seeded hash of center and case_id alone, so that nobody moves it by joining or leaving.
+
+    Args:
+        internal_fraction: The share that is kept aside.
+        seed: Another seed gives another split.
+        column: A clinical column that fixes the split instead.
     """
 
     internal_fraction: float = Field(gt=0, lt=1)
@@ -66,7 +71,15 @@ class Model(Section):
 
 
 class TuningSection(Section):
-    """Search by repeated, stratified cross-validation inside the training patients."""
+    """Search by repeated, stratified cross-validation inside the training patients.
+
+    Args:
+        trials: How many settings are tried.
+        folds: Parts of each cross-validation.
+        repeats: How often the parts are drawn anew.
+        batch: Settings asked for at once; fixed, so that one worker or two give the same search.
+        seed: Of sampler, folds and estimators.
+    """
 
     trials: int = Field(ge=1)
     folds: int = Field(ge=2)
@@ -76,7 +89,15 @@ class TuningSection(Section):
 
 
 class EvaluationSection(Section):
-    """How models are judged on each cohort."""
+    """How models are judged on each cohort.
+
+    Args:
+        bootstrap: Resamples for intervals that have no formula.
+        confidence: Of all intervals.
+        target_sensitivity: The second operating point, next to Youden's.
+        net_benefit_range: Threshold probabilities of the decision curve.
+        seed: Of the resamples.
+    """
 
     bootstrap: int = Field(default=1000, ge=100)
     confidence: float = Field(default=0.95, gt=0.5, lt=1)

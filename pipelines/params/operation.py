@@ -6,7 +6,15 @@ from pipelines.params.base import Name, Section
 
 
 class Gates(Section):
-    """Limits a model must meet to be promoted; one left out is not asked for."""
+    """Limits a model must meet to be promoted; one left out is not asked for.
+
+    Args:
+        external_auc_minimum: AUC on all external patients.
+        external_auc_low_minimum: Lower end of its interval.
+        calibration_slope_range: External calibration slope, from and to.
+        external_n_minimum: External patients with a label.
+        not_worse_than_champion_by: Largest loss of external AUC against the champion.
+    """
 
     external_auc_minimum: float | None = None
     external_auc_low_minimum: float | None = None
@@ -16,7 +24,13 @@ class Gates(Section):
 
 
 class RegistrySection(Section):
-    """The registered model's name, its gates and its intended use."""
+    """The registered model's name, its gates and its intended use.
+
+    Args:
+        name: The registered model, in the ledger and in MLflow.
+        intended_use: What the model card says it is for.
+        gates: What a version must meet to be promoted.
+    """
 
     name: Name
     intended_use: str
@@ -24,10 +38,13 @@ class RegistrySection(Section):
 
 
 class ScoringSection(Section):
-    """How the cases of new hospitals are taken and scored."""
+    """How the cases of new hospitals are taken and scored.
+
+    Args:
+        quiet_s: A case is taken when its files have been still for so long.
+    """
 
     quiet_s: float = Field(default=0.0, ge=0)
-    drift_reference_quantiles: int = Field(default=21, ge=5)
 
 
 class ClusterSection(Section):

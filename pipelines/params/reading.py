@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import ValidationError, model_validator
+from pydantic import ConfigDict, ValidationError, model_validator
 
 from featurestore.errors import InputError
 from featurestore.files import atomic_path
@@ -23,6 +23,9 @@ from pipelines.params.data import (
 )
 from pipelines.params.modelling import EvaluationSection, Model, Service, SplitSection, TuningSection
 from pipelines.params.operation import ClusterSection, RegistrySection, ScoringSection
+
+
+S = TypeVar("S", bound=Section)
 
 
 class ParamsError(InputError):
@@ -89,27 +92,53 @@ def _unknown(path: str, named: dict[str, list[str]], known: dict[str, Any]) -> l
     ]
 
 
+class Operation(Section):
+    """What scoring reads of `params.yaml`: nothing that someone may be editing to tune a model."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    scoring: ScoringSection = ScoringSection()
+    cluster: ClusterSection = ClusterSection()
+
+
+def load_operation(path: Path) -> Operation:
+    """Reads the sections that operations need, whatever state the others are in.
+
+    Raises:
+        ParamsError: The file is missing, is no YAML, or one of these sections breaks a rule.
+    """
+    return _validated(Operation, _content(path), path.name)
+
+
 def load_params(path: Path) -> Params:
     """Reads and checks `params.yaml`.
 
     Raises:
         ParamsError: The file is missing, is no YAML, or breaks a rule; all complaints are in the message.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ParamsError("there is no such file", where=path.name) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ParamsError(f"not valid YAML: {error}", where=path.name) from error
-    return parse_params(content, where=path.name)
+    return parse_params(_content(path), where=path.name)
 
 
 def parse_params(content: object, where: str = "params.yaml") -> Params:
     """Checks settings that were read elsewhere."""
+    return _validated(Params, content, where)
+
+
+def _content(path: Path) -> object:
     try:
-        return Params.model_validate(content)
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ParamsError("there is no such file", where=path.name) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ParamsError(f"not valid YAML: {error}", where=path.name) from error
+
+
+def _validated(model: type[S], content: object, where: str) -> S:
+    try:
+        return model.model_validate(content)
     except ValidationError as error:
-        raise ParamsError("\n".join(_complaint(dict(item)) for item in error.errors()), where=where) from error
+        complaints = [_complaint(dict(item)) for item in error.errors()]
+        raise ParamsError("\n" + "\n".join(complaints), where=where) from error
 
 
 def edit_params(path: Path, edit: Callable[[Any], None]) -> None:

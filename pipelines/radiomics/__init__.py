@@ -1,1 +1,1 @@
-"""The extraction engine, its settings and its catalogue of features."""
+"""The extraction engines, their settings and the catalogue of features."""

@@ -1,0 +1,42 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help demo test lint types check lock clean
+
+help: ## list these targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "radmill needs Python 3.11 or newer: make PYTHON=python3.11 …")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+demo: $(STAMP) ## a whole study on synthetic centers in demo/, from files to a scored hospital
+	test -d demo || $(BIN)/radmill init demo --demo
+	cd demo && ../$(BIN)/radmill run
+	cd demo && ../$(BIN)/radmill register
+	cd demo && ../$(BIN)/radmill promote --why "first model of the demo"
+	cd demo && { ../$(BIN)/radmill score || test $$? -eq 1; }
+	cd demo && ../$(BIN)/radmill status
+
+test: $(STAMP) ## the test suite
+	$(BIN)/pytest
+
+lint: $(STAMP) ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP) ## mypy
+	$(BIN)/mypy
+
+check: lint types test ## everything that CI runs
+
+lock: ## write requirements.lock from what is installed in .venv
+	$(BIN)/pip freeze --exclude-editable --exclude radmill | sed -E 's/\+[a-z0-9.]+$$//' > requirements.lock
+
+clean: ## remove the environment and the demo
+	rm -rf $(VENV) demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache

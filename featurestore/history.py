@@ -1,0 +1,59 @@
+"""An append-only table: parts are added under names made of their content, and never rewritten.
+
+A part that was written twice, because a run died between writing and reporting, has the same name and counts once.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from featurestore.errors import DamagedTableError
+from featurestore.files import atomic_path
+from featurestore.fingerprints import combined_digest, row_digest
+from featurestore.schemas import TableSchema
+
+
+def append(root: Path, center: str, rows: list[dict[str, object]], schema: TableSchema) -> Path:
+    """Adds rows of one center as a new part.
+
+    Args:
+        root: The history's folder.
+        center: The partition.
+        rows: At least one row with every declared column, the center included.
+        schema: The declared columns.
+
+    Returns:
+        The part's path.
+    """
+    name = combined_digest(row_digest(row) for row in rows)
+    path = root / f"center={center}" / f"{name}.parquet"
+    if not path.exists():
+        frame = pd.DataFrame(rows)[list(schema.names())].sort_values(list(schema.keys), kind="stable")
+        with atomic_path(path) as temporary:
+            table = pa.Table.from_pandas(frame, schema=schema.arrow(), preserve_index=False)
+            pq.write_table(table, temporary, compression="zstd")
+    return path
+
+
+def read_history(root: Path, schema: TableSchema) -> pd.DataFrame:
+    """Reads all parts of all centers, sorted by key.
+
+    Raises:
+        DamagedTableError: A part's content is not what its name says.
+    """
+    parts = [_read(path, schema) for path in sorted(root.glob("center=*/*.parquet"))]
+    table = pa.concat_tables(parts) if parts else schema.arrow().empty_table()
+    return table.to_pandas().sort_values(list(schema.keys), kind="stable", ignore_index=True)
+
+
+def _read(path: Path, schema: TableSchema) -> pa.Table:
+    table = pq.ParquetFile(path).read().cast(schema.arrow())
+    if combined_digest(row_digest(row) for row in table.to_pylist()) != path.stem:
+        raise DamagedTableError(
+            "the rows are not those that were written",
+            where=f"{path.parent.name}/{path.name}",
+            remedy="restore the file from a backup; a score is never rewritten",
+        )
+    return table

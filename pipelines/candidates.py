@@ -1,0 +1,73 @@
+"""Candidates: the models that tune has made, which is best in training, and the evidence a registration rests on."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from featurestore.errors import InputError
+from featurestore.flat_tables import read_flat
+from pipelines.params import Params
+from pipelines.workspace import Workspace
+
+TRAINING = "training"
+EXTERNAL = "external"
+
+
+class NoCandidateError(InputError):
+    """There is no such candidate, or it was not evaluated."""
+
+    default_remedy = "make and evaluate it with `radmill run`; `radmill models` lists the candidates"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A model that was tuned and evaluated.
+
+    Args:
+        name: Its name in `params.yaml`.
+        service: The feature service it was trained on.
+        metrics: Its block of `metrics.json`, by cohort.
+    """
+
+    name: str
+    service: str
+    metrics: dict[str, Any]
+
+    @property
+    def training_auc(self) -> float:
+        """Cross-validated AUC on the training patients; what candidates are chosen by."""
+        value = self.metrics.get(TRAINING, {}).get("auc")
+        return -1.0 if value is None else float(value)
+
+
+def candidates(workspace: Workspace, params: Params) -> list[Candidate]:
+    """Returns all evaluated candidates, the best in training first; external patients have no say in the order."""
+    path = workspace.evaluation / "metrics.json"
+    metrics = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    found = [
+        Candidate(name=name, service=model.service, metrics=metrics[name])
+        for name, model in params.models.items()
+        if name in metrics and (workspace.model(name) / "package").is_dir()
+    ]
+    return sorted(found, key=lambda candidate: (-candidate.training_auc, candidate.name))
+
+
+def choose(workspace: Workspace, params: Params, name: str | None) -> Candidate:
+    """Returns the named candidate, or the best in training.
+
+    Raises:
+        NoCandidateError: There is none.
+    """
+    found = candidates(workspace, params)
+    chosen = next((candidate for candidate in found if name in (None, candidate.name)), None)
+    if chosen is None:
+        names = ", ".join(candidate.name for candidate in found) or "none"
+        raise NoCandidateError(f"no evaluated candidate {name or ''} (there are: {names})", where="data/models")
+    return chosen
+
+
+def external_predictions(workspace: Workspace, name: str) -> list[dict[str, object]]:
+    """Returns a candidate's predictions on external patients: center, case_id, y, p."""
+    frame, _ = read_flat(workspace.evaluation / "predictions.parquet")
+    rows = frame[(frame["model"] == name) & (frame["cohort"] == EXTERNAL)]
+    return rows[["center", "case_id", "y", "p"]].to_dict("records")

@@ -1,0 +1,133 @@
+"""The stage verbs. DVC calls them; people may too. They exit 0 when done: refused cases are rows of `qc`."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, is_dataclass
+from typing import cast
+
+import click
+
+from featurestore.files import write_json
+from pipelines.cli.terminal import TerminalProgress, print_facts
+from pipelines.params import Params, load_params
+from pipelines.workspace import ROLES, Role, Workspace
+
+Body = Callable[[Workspace, Params], object]
+
+role_argument = click.argument("role", type=click.Choice(ROLES))
+
+
+@click.command()
+def intake() -> None:
+    """List, size and hash every file that the labelled centers sent.
+
+    Later stages open only what is listed here, so a file that arrives while they run is taken next time and not lost.
+    """
+    from pipelines.ingest.intake import intake as step
+
+    _stage("intake", lambda workspace, params: step(workspace, params, TerminalProgress()))
+
+
+@click.command()
+@role_argument
+def ingest(role: Role) -> None:
+    """Read the ROLE centers' images, masks and clinical tables into cases and views.
+
+    One bad case is one row of the qc table, with its reason and remedy; all others go on.
+    """
+    from pipelines.execution.cluster import open_runner
+    from pipelines.ingest.ingest import ingest as step
+
+    def body(workspace: Workspace, params: Params) -> object:
+        progress = TerminalProgress()
+        with open_runner(params.cluster) as runner:
+            summary = step(workspace, params, role, runner, progress)
+        record_cost(workspace, "ingest", progress)
+        return summary
+
+    _stage(f"ingest {role}", body)
+
+
+@click.command()
+@role_argument
+def extract(role: Role) -> None:
+    """Compute the features of the ROLE cases; only cases that are new or changed are read."""
+    from pipelines.execution.cluster import open_runner
+    from pipelines.execution.extract import extract as step
+
+    def body(workspace: Workspace, params: Params) -> object:
+        progress = TerminalProgress()
+        with open_runner(params.cluster) as runner:
+            summary = step(workspace, params, role, runner, progress)
+        record_cost(workspace, "extract", progress)
+        return summary
+
+    _stage(f"extract {role}", body)
+
+
+@click.command()
+def validate() -> None:
+    """Check the development tables; an error stops the run, a warning goes to the study page."""
+    from pipelines.training.validate import validate as step
+
+    _stage("validate", step)
+
+
+@click.command()
+def assemble() -> None:
+    """Join labels and features into one frozen training set for each feature service."""
+    from pipelines.training.assemble import assemble as step
+
+    _stage("assemble", step)
+
+
+@click.command()
+@click.argument("model")
+def tune(model: str) -> None:
+    """Search the settings of MODEL by cross-validation inside the training patients, and fit it."""
+    from pipelines.training.tune import tune as step
+
+    _stage(f"tune {model}", lambda workspace, params: step(workspace, params, model, TerminalProgress()))
+
+
+@click.command()
+def evaluate() -> None:
+    """Judge every model on training, internal and external patients."""
+    from pipelines.evaluation.evaluate import evaluate as step
+
+    _stage("evaluate", lambda workspace, params: step(workspace, params, TerminalProgress()))
+
+
+@click.command()
+def report() -> None:
+    """Write the study page from the tables on disk."""
+    from pipelines.reporting.report import report as step
+
+    _stage("report", step)
+
+
+def _stage(work: str, body: Body) -> None:
+    workspace = Workspace.find()
+    params = load_params(workspace.params)
+    with workspace.lock(f"radmill {work}", name=work.replace(" ", "-")):
+        summary = body(workspace, params)
+    if is_dataclass(summary) and not isinstance(summary, type):
+        shown = {name: _short(value) for name, value in asdict(summary).items()}
+        print_facts({name: value for name, value in shown.items() if value not in (None, "")})
+
+
+def record_cost(workspace: Workspace, work: str, progress: TerminalProgress) -> None:
+    """Keeps what a case cost on this machine, for `radmill status` to foretell the next run."""
+    if progress.cost_s is None:
+        return
+    path = workspace.state / "costs.json"
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    write_json(path, {**known, work: round(progress.cost_s, 4)})
+
+
+def _short(value: object) -> object:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {count}" for key, count in cast("dict[str, object]", value).items())
+    if isinstance(value, list | tuple):
+        return ", ".join(str(item) for item in value)
+    return value

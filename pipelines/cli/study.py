@@ -1,0 +1,172 @@
+"""Commands about a whole study and about this machine."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from pipelines.cli.terminal import TerminalProgress, print_facts, print_table
+from pipelines.params import edit_params, load_params
+from pipelines.workspace import Workspace
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--demo", is_flag=True, help="Fill the study with synthetic centers written as real hospital files.")
+@click.option("--patients", default=40, show_default=True, help="Demo: patients a center.")
+@click.option("--effect", default=1.0, show_default=True, help="Demo: strength of the true effect; 0 plants none.")
+@click.option("--seed", default=20240501, show_default=True, help="Demo: seed of all that is drawn.")
+def init(folder: Path, demo: bool, patients: int, effect: float, seed: int) -> None:
+    """Make a study in FOLDER: settings, stage graph, git and DVC.
+
+    Then put each center's files into FOLDER/data/raw/<center>, name the centers, phases and the label in
+    FOLDER/params.yaml, and look at `radmill status`.
+    """
+    from pipelines.study import init_study
+
+    workspace = init_study(folder)
+    if demo:
+        from pipelines.demo import write_demo
+
+        write_demo(workspace.root, patients=patients, effect=effect, seed=seed, progress=TerminalProgress())
+    click.echo(f"A study is in {folder}.")
+    if demo:
+        click.echo(f"Next: cd {folder} && radmill status && radmill run")
+    else:
+        click.echo(f"Next: put files into {folder}/data/raw/<center>, edit {folder}/params.yaml, then `radmill status`")
+
+
+@click.command()
+@click.argument("stage", required=False)
+def run(stage: str | None) -> None:
+    """Bring the study up to date: `dvc repro`, with keys made first and the MLflow window filled after.
+
+    STAGE stops there, as with `dvc repro STAGE`.
+    """
+    from pipelines.ingest.pseudonyms import ensure_keys
+    from pipelines.study import reproduce
+
+    workspace = Workspace.find()
+    with workspace.lock("radmill run"):
+        params = load_params(workspace.params)
+        ensure_keys(workspace, params)
+        params = load_params(workspace.params)
+        reproduce(workspace, params, stage)
+        if stage is None:
+            from pipelines.window import fill_window
+
+            fill_window(workspace, params)
+    click.echo("Up to date. `radmill status` shows where things stand; the study page is reports/study.html.")
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Exit 1 when a case was refused or failed.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def status(check: bool, as_json: bool) -> None:
+    """Show what was sent, what is there, what a run would meet, and which model is in force."""
+    from pipelines.status import study_status
+
+    workspace = Workspace.find()
+    state = study_status(workspace, load_params(workspace.params))
+    if as_json:
+        click.echo(json.dumps(state.plain(), indent=2))
+    else:
+        for title, rows in state.tables.items():
+            print_table(title, rows)
+            click.echo()
+        print_facts(state.facts)
+        for line in state.remarks:
+            click.echo(f"- {line}")
+    sys.exit(1 if check and state.n_refused else 0)
+
+
+@click.command()
+@click.option("--port", default=5000, show_default=True)
+def ui(port: int) -> None:
+    """Start the MLflow UI on this machine and name the link that lands on the table of models."""
+    from registry.mirror import default_uri, models_link
+
+    from pipelines.study import environment
+
+    workspace = Workspace.find()
+    uri = default_uri(workspace.root)
+    click.echo(f"models  http://127.0.0.1:{port}/{models_link(workspace.root)}")
+    click.echo(f"study   {workspace.reports / 'study.html'}")
+    click.echo("Stop with Ctrl-C.")
+    command = [sys.executable, "-m", "mlflow", "ui", "--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
+    env = {**environment(workspace), "MLFLOW_MODEL_CATALOG_URI": ""}
+    done = subprocess.run([*command, "--backend-store-uri", uri], cwd=workspace.root, env=env, check=False)
+    sys.exit(done.returncode)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def doctor(as_json: bool) -> None:
+    """Say whether this machine is fit: Python, compiler, memory, disk, libraries, package names."""
+    from pipelines.doctor import examine
+
+    findings = examine(Path.cwd())
+    if as_json:
+        click.echo(json.dumps([finding.plain() for finding in findings], indent=2))
+    else:
+        print_table("This machine", [finding.plain() for finding in findings])
+    sys.exit(2 if any(finding.verdict == "unfit" for finding in findings) else 0)
+
+
+@click.command()
+@click.option("--yes", is_flag=True, help="Write the installed version into params.yaml.")
+def upgrade(yes: bool) -> None:
+    """Show what the installed feature-set version would recompute; with --yes, pin it in params.yaml."""
+    from pipelines.record import FEATURE_SET
+    from pipelines.status import stored_rows
+
+    workspace = Workspace.find()
+    pinned = load_params(workspace.params).radmill.feature_set
+    rows = stored_rows(workspace)
+    print_facts({"pinned in params.yaml": pinned, "installed": FEATURE_SET, "feature rows stored": rows})
+    if pinned == FEATURE_SET:
+        click.echo("Nothing to do.")
+    elif yes:
+        edit_params(workspace.params, lambda content: content["radmill"].update(feature_set=FEATURE_SET))
+        click.echo("params.yaml changed; `radmill run` recomputes.")
+    else:
+        click.echo(f"The next run would compute all {rows} rows again. `radmill upgrade --yes` pins {FEATURE_SET}.")
+
+
+@click.group()
+def key() -> None:
+    """The centers' pseudonym keys. They stay in private/keys, in neither git nor DVC: back them up apart."""
+
+
+@key.command("list")
+def key_list() -> None:
+    """Show each center's key id and whether the key is here."""
+    from pipelines.status import key_state
+
+    workspace = Workspace.find()
+    print_table("Keys", key_state(workspace, load_params(workspace.params)))
+
+
+@key.command("create")
+def key_create() -> None:
+    """Make the keys of centers that have neither a key id nor tables, and write the ids into params.yaml."""
+    from pipelines.ingest.pseudonyms import ensure_keys
+
+    workspace = Workspace.find()
+    print_facts(dict(ensure_keys(workspace, load_params(workspace.params))))
+
+
+@key.command("import")
+@click.argument("center")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def key_import(center: str, file: Path) -> None:
+    """Take CENTER's key from FILE, if it is the one that params.yaml names."""
+    from pipelines.ingest.pseudonyms import import_key
+
+    workspace = Workspace.find()
+    centers = load_params(workspace.params).centers
+    known = {**centers.development, **centers.external}
+    import_key(workspace.keys, center, file, known[center].key_id if center in known else None)
+    click.echo(f"The key of {center} is in place.")

@@ -1,0 +1,131 @@
+"""Is this machine fit? Missing is told from broken, and each finding says what to do."""
+
+import importlib
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from pathlib import Path
+from typing import Literal
+
+from featurestore.files import free_bytes
+from pipelines.record import FEATURE_SET
+
+Verdict = Literal["fit", "note", "unfit"]
+
+OWN_PACKAGES = ("featurestore", "registry", "pipelines")
+BASE = ("numpy", "scipy", "pandas", "pyarrow", "SimpleITK", "pydicom", "highdicom", "pywt", "numba", "safetensors")
+STUDY = ("dask", "distributed", "dvc", "optuna", "sklearn", "statsmodels", "mlflow", "matplotlib", "jinja2")
+REFERENCE = ("radiomics",)
+MINIMUM_MEMORY_GB = 4.0
+MINIMUM_DISK_GB = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing looked at: what was found, whether it will do, and what to do if not."""
+
+    subject: str
+    found: str
+    verdict: Verdict = "fit"
+    remedy: str = ""
+
+    def plain(self) -> dict[str, object]:
+        """Returns the finding as a table row."""
+        return {"subject": self.subject, "found": self.found, "verdict": self.verdict, "remedy": self.remedy}
+
+
+def examine(folder: Path) -> list[Finding]:
+    """Looks at everything a study needs on this machine.
+
+    Args:
+        folder: Where the study is or will be; its file system's free space counts.
+    """
+    return [
+        _python(),
+        _cores(),
+        _memory(),
+        _disk(folder),
+        _compiler(),
+        _program("git"),
+        *(_owner(name) for name in OWN_PACKAGES),
+        *(_library(name, "radmill") for name in BASE),
+        *(_library(name, "radmill[study]") for name in STUDY),
+        *(_library(name, "radmill[reference]") for name in REFERENCE),
+        Finding(subject="feature set", found=FEATURE_SET),
+    ]
+
+
+def total_memory_gb() -> float:
+    """Returns this machine's memory in gigabytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+
+
+def _python() -> Finding:
+    return Finding(subject="Python", found=".".join(str(part) for part in sys.version_info[:3]))
+
+
+def _cores() -> Finding:
+    return Finding(subject="cores", found=str(os.cpu_count()))
+
+
+def _memory() -> Finding:
+    found = total_memory_gb()
+    if found >= MINIMUM_MEMORY_GB:
+        return Finding(subject="memory", found=f"{found:.0f} GB")
+    remedy = "use one worker (cluster.workers: 1) and small images, or a larger machine"
+    return Finding(subject="memory", found=f"{found:.1f} GB", verdict="note", remedy=remedy)
+
+
+def _disk(folder: Path) -> Finding:
+    free = free_bytes(folder) / 1e9
+    if free >= MINIMUM_DISK_GB:
+        return Finding(subject="free disk", found=f"{free:.0f} GB")
+    remedy = "free some space, or put the study on another disk"
+    return Finding(subject="free disk", found=f"{free:.1f} GB", verdict="note", remedy=remedy)
+
+
+def _compiler() -> Finding:
+    found = next((path for name in ("cc", "gcc", "clang") if (path := shutil.which(name))), None)
+    if found:
+        return Finding(subject="C compiler", found=Path(found).name)
+    remedy = "only the reference engine (radmill[reference]) needs one to install"
+    return Finding(subject="C compiler", found="none", verdict="note", remedy=remedy)
+
+
+def _program(name: str) -> Finding:
+    if shutil.which(name):
+        return Finding(subject=name, found="present")
+    return Finding(subject=name, found="missing", verdict="unfit", remedy=f"install {name}")
+
+
+def _owner(package: str) -> Finding:
+    """Another distribution that ships a package of the same name would overwrite ours."""
+    owners = sorted(set(packages_distributions().get(package, [])))
+    if owners == ["radmill"]:
+        return Finding(subject=f"package {package}", found="owned by radmill")
+    found = f"owned by {', '.join(owners) or 'nobody'}"
+    remedy = "install radmill alone in an environment of its own"
+    return Finding(subject=f"package {package}", found=found, verdict="unfit", remedy=remedy)
+
+
+def _library(module: str, source: str) -> Finding:
+    """Tells a library that is missing from one that is there and breaks."""
+    names = packages_distributions().get(module, [])
+    if not names:
+        verdict: Verdict = "unfit" if source == "radmill" else "note"
+        return Finding(subject=module, found="missing", verdict=verdict, remedy=f"pip install '{source}'")
+    try:
+        importlib.import_module(module)
+    except Exception as error:  # whatever a broken library raises is the finding
+        found = f"broken: {type(error).__name__}: {error}"
+        return Finding(subject=module, found=found, verdict="unfit", remedy=f"pip install --force-reinstall {names[0]}")
+    return Finding(subject=module, found=_version(names[0]))
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "unknown version"

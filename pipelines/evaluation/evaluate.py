@@ -1,0 +1,181 @@
+"""The stage that judges every model on training, internal and external patients.
+
+What `data/evaluation/` says about each cohort:
+
+- `training` is out of fold. Its area compares patients within a fold only (see `discrimination.fold_placements`);
+  its other measures use each patient's mean probability over repeats.
+- `training_apparent` is the model on the patients it was made from: how well it remembers, not how well it works.
+- `internal` are development patients kept aside by the split.
+- `external` pools the external centers, `external.<center>` has each alone.
+"""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from featurestore.files import sweep, write_json, write_text
+from featurestore.flat_tables import write_flat
+from featurestore.schemas import Column
+from featurestore.training_sets import INTERNAL, TRAINING
+from pipelines.evaluation import tables
+from pipelines.evaluation.cohorts import EXTERNAL, Candidate, all_cohorts, candidates, read_external, thresholds
+from pipelines.evaluation.metrics import CohortPredictions, best_model, draws, judge, rounded
+from pipelines.evaluation.operating import sensitivity_name, sensitivity_threshold, youden_threshold
+from pipelines.params import Params
+from pipelines.params.modelling import EvaluationSection
+from pipelines.runner import Progress, Silent
+from pipelines.workspace import Workspace
+
+PREDICTIONS = (
+    Column(name="model", kind="string"),
+    Column(name="cohort", kind="string"),
+    Column(name="center", kind="string"),
+    Column(name="case_id", kind="string"),
+    Column(name="y", kind="integer", description="1 has the outcome"),
+    Column(name="p", description="predicted probability; out of fold in the cohort training"),
+)
+COMPARED = (INTERNAL, EXTERNAL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSummary:
+    """What was judged.
+
+    Args:
+        models: How many models.
+        not_tuned: Declared models that have no package yet.
+        removed: Models that are no longer declared and were swept.
+        best: The model with the largest cross-validated area.
+        auc: Its area with interval by cohort.
+    """
+
+    models: int
+    not_tuned: tuple[str, ...]
+    removed: tuple[str, ...]
+    best: str
+    auc: dict[str, str]
+
+
+def evaluate(workspace: Workspace, params: Params, progress: Progress | None = None) -> EvaluationSummary:
+    """Judges every tuned model and writes `data/evaluation/`; sweeps models that are no longer declared.
+
+    Raises:
+        StaleModelError: A model was made from another training set than the one that lies here.
+    """
+    progress = progress or Silent()
+    removed = _sweep_models(workspace, params)
+    found, absent = candidates(workspace, params)
+    external = read_external(workspace, params)
+    progress.start("evaluate", len(found))
+    judged: list[Judged] = []
+    for candidate in found:
+        judged.append(_judge_model(candidate, all_cohorts(candidate, external), params.evaluation))
+        progress.advance(note=candidate.name)
+    progress.finish()
+    metrics = {item.name: rounded(cohorts) for item, (_, cohorts, _) in zip(found, judged, strict=True)}
+    predictions = [cohort for item in judged for cohort in item[0]]
+    _write(workspace, params, metrics, predictions, [plots for _, _, plots in judged])
+    best = best_model(metrics)
+    return EvaluationSummary(
+        models=len(found),
+        not_tuned=tuple(absent),
+        removed=removed,
+        best=best or "",
+        auc={cohort: _interval(values) for cohort, values in metrics[best].items()} if best else {},
+    )
+
+
+def _interval(values: Mapping[str, Any]) -> str:
+    if values["auc"] is None:
+        return "unknown"
+    return f"{values['auc']:.3f} ({values['auc_low']:.3f}–{values['auc_high']:.3f})"
+
+
+Judged = tuple[list[CohortPredictions], dict[str, Any], dict[str, tables.Rows]]
+
+
+def _judge_model(candidate: Candidate, cohorts: list[CohortPredictions], settings: EvaluationSection) -> Judged:
+    points = thresholds(candidate, cohorts[0], operating_rules(settings))
+    measures: dict[str, Any] = {}
+    plots: dict[str, tables.Rows] = {name: [] for name in tables.PLOTS}
+    for cohort in cohorts:
+        counts = draws(cohort.cohort, len(cohort.y), settings.bootstrap, settings.seed)
+        measures[cohort.cohort] = judge(cohort, points, counts, settings.confidence)
+        drawn = tables.plot_rows(
+            cohort, measures[cohort.cohort], counts, settings.confidence, settings.net_benefit_range
+        )
+        for name, rows in drawn.items():
+            plots[name] += rows
+    return cohorts, measures, plots
+
+
+def operating_rules(settings: EvaluationSection) -> dict[str, Callable[..., float | None]]:
+    """Returns how each operating point follows from training labels and out-of-fold probabilities."""
+    target = settings.target_sensitivity
+    return {
+        "youden": youden_threshold,
+        sensitivity_name(target): partial(sensitivity_threshold, target=target),
+    }
+
+
+def _write(
+    workspace: Workspace,
+    params: Params,
+    metrics: dict[str, Any],
+    predictions: Sequence[CohortPredictions],
+    plots: Sequence[dict[str, tables.Rows]],
+) -> None:
+    root = workspace.evaluation
+    files = {root / "metrics.json", root / "predictions.parquet"}
+    write_json(root / "metrics.json", metrics)
+    write_flat(root / "predictions.parquet", _prediction_frame(predictions), PREDICTIONS)
+    texts = {f"tables/{name}.csv": text for name, text in _table_texts(params, metrics, predictions).items()}
+    for name, columns in tables.PLOTS.items():
+        rows = [row for item in plots for row in item[name]]
+        texts[f"plots/{name}.csv"] = tables.csv_text(rows, ("model", "cohort", *columns))
+    for name, text in texts.items():
+        write_text(root / name, text)
+        files.add(root / name)
+    sweep(root, files)
+
+
+def _table_texts(params: Params, metrics: dict[str, Any], predictions: Sequence[CohortPredictions]) -> dict[str, str]:
+    trained = {item.model: set(item.patients()) for item in predictions if item.cohort == TRAINING}
+    comparisons = [
+        row
+        for cohort in COMPARED
+        for row in tables.comparison_rows(
+            [item for item in predictions if item.cohort == cohort], trained, params.evaluation.confidence
+        )
+    ]
+    services = {name: model.service for name, model in params.models.items()}
+    return {
+        "performance": tables.csv_text(tables.performance_rows(metrics)) if metrics else "model,cohort\n",
+        "comparisons": tables.csv_text(comparisons, tables.COMPARISON),
+        "cohorts": tables.csv_text(
+            tables.cohort_rows(predictions, services), ("service", "cohort", "center", "n", "events")
+        ),
+    }
+
+
+def _prediction_frame(predictions: Sequence[CohortPredictions]) -> pd.DataFrame:
+    names = [column.name for column in PREDICTIONS]
+    parts = [
+        pd.DataFrame({name: getattr(item, name) for name in names})
+        for item in predictions
+        if "." not in item.cohort and len(item.y)
+    ]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=names)
+
+
+def _sweep_models(workspace: Workspace, params: Params) -> tuple[str, ...]:
+    root = workspace.model("any").parent
+    folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    gone = [folder for folder in folders if folder.name not in params.models]
+    for folder in gone:
+        shutil.rmtree(folder)
+    return tuple(folder.name for folder in gone)

@@ -1,0 +1,297 @@
+"""Clinical tables: `clinical.csv` as hospitals send it, checked against what `params.yaml` declares.
+
+Undeclared columns are never copied. Messages name columns and row numbers of the file, and no value but a label's.
+"""
+
+import csv
+import io
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from featurestore.errors import InputError
+from pipelines.ingest.problems import ClinicalValueError
+from pipelines.ingest.pseudonyms import patient_name
+from pipelines.params.data import ClinicalColumn, LabelSection
+
+CLINICAL_FILE = "clinical.csv"
+PATIENT = "patient_id"
+Value = float | int | str | bool | None
+
+_DELIMITERS = (",", ";", "\t")
+_MISSING = {"", "na", "n/a", "nan", "null", "none", "-", "."}
+_BOOLEANS = {
+    **dict.fromkeys(("1", "yes", "y", "true", "t", "ja", "oui", "si"), True),
+    **dict.fromkeys(("0", "no", "n", "false", "f", "nein", "non"), False),
+}
+_N_SHOWN = 5
+
+
+class ClinicalTableError(InputError):
+    """A center's `clinical.csv` is not what the settings declare."""
+
+    default_remedy = "correct the file, or what params.yaml declares under ingest.clinical and label"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Complaint:
+    """A clinical value that is not what its column declares; it is read as missing."""
+
+    column: str
+    message: str
+    code: str = ClinicalValueError.code
+    remedy: str = ClinicalValueError.default_remedy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patient:
+    """One patient's row.
+
+    Args:
+        patient_id: As the images name him too.
+        row: The row's number in the file, the header being row 1.
+        values: The declared columns, typed.
+        label: 1 positive, 0 negative, none when not known.
+        label_value: The label as sent.
+        complaints: Values that were read as missing.
+    """
+
+    patient_id: str
+    row: int
+    values: dict[str, Value]
+    label: int | None = None
+    label_value: str | None = None
+    complaints: tuple[Complaint, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClinicalTable:
+    """A center's clinical table, by patient; `is_sent` tells an absent file from an empty one."""
+
+    patients: dict[str, Patient] = field(default_factory=dict)
+    is_sent: bool = True
+
+
+def read_clinical(
+    path: Path | None, center: str, columns: Mapping[str, ClinicalColumn], label: LabelSection, *, labelled: bool = True
+) -> ClinicalTable:
+    """Reads a center's `clinical.csv`.
+
+    Args:
+        path: The file; none if the center sent none.
+        center: For messages.
+        columns: The declared columns.
+        label: The declared outcome.
+        labelled: Whether the table must be there and hold labels; new hospitals may have neither yet.
+
+    Raises:
+        ClinicalTableError: The file or a column is missing, an id is missing or stands in two different rows, or (where
+            labels must be there) a label value is not declared.
+    """
+    where = f"clinical.csv of center {center}"
+    if path is None:
+        if not labelled:
+            return ClinicalTable(is_sent=False)
+        raise ClinicalTableError("there is no such file", where=where)
+    header, rows = _parsed(path, where)
+    names = _positions(header, [PATIENT, *_required(columns, label, labelled=labelled)], where)
+    wanted = {name: _position(header, name) for name in [*columns, label.column]}
+    if labelled:
+        _check_labels(rows, wanted[label.column], label, where)
+    patients: dict[str, Patient] = {}
+    for number, cells in rows:
+        patient_id = patient_name(cells[names[PATIENT]])
+        patient = _patient(patient_id, number, cells, wanted, columns, label)
+        first = patients.get(patient_id)
+        patients[patient_id] = patient if first is None else _joined(first, patient, where)
+    if "" in patients:
+        raise ClinicalTableError(f"{_rows([patients[''].row])} has no {PATIENT}", where=where)
+    return ClinicalTable(patients=patients)
+
+
+def shapes(names: Iterable[str]) -> str:
+    """Returns what identifiers look like without telling any: letters as A, digits as 9."""
+    seen = dict.fromkeys(re.sub(r"[0-9]", "9", re.sub(r"[^\W\d_]", "A", name)) for name in sorted(names))
+    return ", ".join(list(seen)[:_N_SHOWN]) or "none"
+
+
+def label_of(text: str, label: LabelSection) -> int | None:
+    """Returns 1 or 0 for a declared label value, none for another."""
+    value = _canonical(text)
+    if value in {_canonical(str(v)) for v in label.positive}:
+        return 1
+    return 0 if value in {_canonical(str(v)) for v in label.negative} else None
+
+
+def _parsed(path: Path, where: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    text = _decoded(path.read_bytes())
+    first = text.split("\n", 1)[0]
+    delimiter = max(_DELIMITERS, key=first.count)
+    lines = [
+        [cell.strip() for cell in cells] for cells in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    ]
+    filled = [(number, cells) for number, cells in enumerate(lines, start=1) if any(cells)]
+    if not filled:
+        raise ClinicalTableError("the file is empty", where=where)
+    (_, header), *rows = filled
+    width = len(header)
+    wrong = [number for number, cells in rows if len(cells) > width and any(cells[width:])]
+    if wrong:
+        raise ClinicalTableError(f"more cells than columns in {_rows(wrong)}", where=where)
+    return header, [(number, (cells + [""] * width)[:width]) for number, cells in rows]
+
+
+def _decoded(data: bytes) -> str:
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", "replace")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def _required(columns: Mapping[str, ClinicalColumn], label: LabelSection, *, labelled: bool) -> list[str]:
+    return [*(name for name, column in columns.items() if column.required), *([label.column] if labelled else [])]
+
+
+def _positions(header: list[str], names: list[str], where: str) -> dict[str, int]:
+    found = {name: _position(header, name) for name in names}
+    missing = [name for name, position in found.items() if position is None]
+    if missing:
+        raise ClinicalTableError(
+            f"column {', '.join(repr(name) for name in missing)} is missing (there are {', '.join(header)})",
+            where=where,
+        )
+    return {name: position for name, position in found.items() if position is not None}
+
+
+def _position(header: list[str], name: str) -> int | None:
+    if name in header:
+        return header.index(name)
+    folded = [cell.casefold() for cell in header]
+    return folded.index(name.casefold()) if folded.count(name.casefold()) == 1 else None
+
+
+def _check_labels(rows: list[tuple[int, list[str]]], position: int | None, label: LabelSection, where: str) -> None:
+    strange: dict[str, list[int]] = {}
+    for number, cells in rows:
+        text = cells[position] if position is not None else ""
+        if not _is_missing(text, label) and label_of(text, label) is None:
+            strange.setdefault(text, []).append(number)
+    if strange:
+        seen = "; ".join(f"{value!r} in {_rows(numbers)}" for value, numbers in strange.items())
+        allowed = [str(value) for value in (*label.positive, *label.negative)]
+        raise ClinicalTableError(
+            f"column {label.column!r} has values that are not declared: {seen}; declared are {', '.join(allowed)}",
+            where=where,
+            remedy="correct them, or declare them under label.positive or label.negative in params.yaml",
+        )
+
+
+def _joined(first: Patient, second: Patient, where: str) -> Patient:
+    differing = [name for name, value in first.values.items() if second.values[name] != value]
+    differing += ["the label"] if first.label_value != second.label_value else []
+    if differing:
+        raise ClinicalTableError(
+            f"{_rows([first.row, second.row])} have the same {PATIENT} and differ in {', '.join(differing)}",
+            where=where,
+        )
+    repeated = Complaint(
+        column=PATIENT,
+        message=f"row {second.row} of clinical.csv repeats row {first.row}",
+        code="clinical_doubled",
+        remedy="remove one of the rows",
+    )
+    return replace(first, complaints=(*(c for c in first.complaints if c.column != PATIENT), repeated))
+
+
+def _patient(
+    patient_id: str,
+    row: int,
+    cells: list[str],
+    positions: Mapping[str, int | None],
+    columns: Mapping[str, ClinicalColumn],
+    label: LabelSection,
+) -> Patient:
+    texts = {name: "" if position is None else cells[position] for name, position in positions.items()}
+    values: dict[str, Value] = {}
+    complaints: list[Complaint] = []
+    for name, column in columns.items():
+        values[name], problem = typed(texts[name], column)
+        if problem:
+            complaints.append(Complaint(column=name, message=f"row {row} of clinical.csv: {name} {problem}"))
+    known = None if _is_missing(texts[label.column], label) else texts[label.column]
+    sign = None if known is None else label_of(known, label)
+    if known is not None and sign is None:
+        complaints.append(_undeclared(row, label))
+    return Patient(
+        patient_id=patient_id,
+        row=row,
+        values=values,
+        label=sign,
+        label_value=known if sign is not None else None,
+        complaints=tuple(complaints),
+    )
+
+
+def _undeclared(row: int, label: LabelSection) -> Complaint:
+    return Complaint(
+        column=label.column,
+        message=f"row {row} of clinical.csv: {label.column} has a value that is not declared",
+        code="label_undeclared",
+        remedy="correct it, or declare it under label.positive or label.negative",
+    )
+
+
+def typed(text: str, column: ClinicalColumn) -> tuple[Value, str]:
+    """Returns a cell's value and an empty text, or none and what is wrong with it."""
+    if text.casefold() in _MISSING and text not in column.values:
+        return None, ""
+    match column.kind:
+        case "number" | "integer":
+            return _number(text, column)
+        case "boolean":
+            value = _BOOLEANS.get(_canonical(text).casefold())
+            return value, "" if value is not None else "is neither yes nor no"
+        case "category":
+            known = {_canonical(value).casefold(): value for value in column.values}
+            found = known.get(_canonical(text).casefold())
+            return found, "" if found is not None else f"is none of {', '.join(column.values)}"
+        case _:
+            return text, ""
+
+
+def _number(text: str, column: ClinicalColumn) -> tuple[Value, str]:
+    plain = text.replace(",", ".") if text.count(",") == 1 and "." not in text else text
+    try:
+        value = float(plain)
+    except ValueError:
+        return None, "is no number"
+    low, high = column.minimum, column.maximum
+    if not math.isfinite(value) or (low is not None and value < low) or (high is not None and value > high):
+        bounds = " and ".join([*([f"at least {low:g}"] if low is not None else []), *_at_most(high)])
+        return None, f"is out of range ({bounds or 'finite'})"
+    if column.kind == "integer":
+        return (int(value), "") if value.is_integer() else (None, "is no whole number")
+    return value, ""
+
+
+def _at_most(high: float | None) -> list[str]:
+    return [] if high is None else [f"at most {high:g}"]
+
+
+def _is_missing(text: str, label: LabelSection) -> bool:
+    return text.casefold() in _MISSING and label_of(text, label) is None
+
+
+def _canonical(text: str) -> str:
+    stripped = text.strip()
+    return stripped.split(".")[0] if re.fullmatch(r"-?\d+\.0+", stripped) else stripped
+
+
+def _rows(numbers: list[int]) -> str:
+    shown = ", ".join(str(number) for number in numbers[:_N_SHOWN])
+    more = f" and {len(numbers) - _N_SHOWN} more" if len(numbers) > _N_SHOWN else ""
+    return f"row{'s' if len(numbers) > 1 else ''} {shown}{more}"

@@ -1,0 +1,283 @@
+"""What is needed of one DICOM file to decide what it is, without its pixels."""
+
+import math
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_partial
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from pipelines.ingest.dicom_values import CUT, drop_cut_value, ends_early, found, number, numbers, quiet, seconds, text
+from pipelines.ingest.problems import TruncatedFileError
+
+Kind = Literal["image", "rtstruct", "seg", "other"]
+
+_RTSTRUCT = "1.2.840.10008.5.1.4.1.1.481.3"
+_SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
+_NAMELESS = "a DICOM file ends before it says what and whose it is"
+_DICOMDIR = "1.2.840.10008.1.3.10"
+_VOLUME_CLASSES = frozenset(
+    f"1.2.840.10008.5.1.4.1.1.{ending}"
+    for ending in ("2", "2.1", "2.2", "4", "4.1", "4.4", "128", "128.1", "130")  # CT, MR and PET, enhanced and legacy
+)
+_LAST_IDENTITY_TAG = 0x0020000E  # SeriesInstanceUID: who, what, and which series stand before
+_DAY_S = 86400.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DicomHeader:
+    """One DICOM file without its pixels; `plain` and `from_plain` let it be cached.
+
+    Args:
+        path: Where the file is; not part of what it says.
+        kind: What it can serve as.
+        sop_class: Its SOPClassUID.
+        modality: CT, MR, PT, RTSTRUCT, SEG …
+        patient_id: The PatientID, stripped.
+        study_uid: Its study.
+        series_uid: Its series.
+        sop_uid: Itself.
+        frame_uid: Its frame of reference.
+        series_description: What the scanner or the reader called the series.
+        image_type: The values of ImageType.
+        position_mm: The center of the first pixel (LPS), of classic single-frame images.
+        orientation: Direction cosines of rows and columns.
+        spacing_mm: PixelSpacing: between rows, between columns.
+        slice_spacing_mm: SpacingBetweenSlices.
+        thickness_mm: SliceThickness.
+        tilt_deg: GantryDetectorTilt.
+        rows: Rows.
+        columns: Columns.
+        n_frames: Frames; 1 for classic images.
+        instance: InstanceNumber.
+        acquisition: AcquisitionNumber.
+        kernel: ConvolutionKernel.
+        kvp: Tube voltage in kV.
+        manufacturer: Manufacturer.
+        model: ManufacturerModelName.
+        units: Units of a PET image.
+        acquisition_time_s: AcquisitionTime, else ContentTime, in seconds of the day.
+        contrast_agent: ContrastBolusAgent.
+        contrast_start_s: ContrastBolusStartTime in seconds of the day.
+        is_truncated: The file ends early.
+        regions: Number and name of each ROI or segment.
+        references: Series that an RTSTRUCT or SEG was made on.
+        instances: Images that an RTSTRUCT or SEG was made on.
+    """
+
+    path: str
+    kind: Kind
+    sop_class: str = ""
+    modality: str = ""
+    patient_id: str = ""
+    study_uid: str = ""
+    series_uid: str = ""
+    sop_uid: str = ""
+    frame_uid: str = ""
+    series_description: str = ""
+    image_type: tuple[str, ...] = ()
+    position_mm: tuple[float, ...] | None = None
+    orientation: tuple[float, ...] | None = None
+    spacing_mm: tuple[float, ...] | None = None
+    slice_spacing_mm: float | None = None
+    thickness_mm: float | None = None
+    tilt_deg: float | None = None
+    rows: int = 0
+    columns: int = 0
+    n_frames: int = 1
+    instance: int | None = None
+    acquisition: int | None = None
+    kernel: str = ""
+    kvp: float | None = None
+    manufacturer: str = ""
+    model: str = ""
+    units: str = ""
+    acquisition_time_s: float | None = None
+    contrast_agent: str = ""
+    contrast_start_s: float | None = None
+    is_truncated: bool = False
+    regions: tuple[tuple[int, str], ...] = ()
+    references: tuple[str, ...] = ()
+    instances: tuple[str, ...] = ()
+
+    @property
+    def contrast_delay_s(self) -> float | None:
+        """Seconds from the start of contrast to this image, where both times are told."""
+        if self.contrast_start_s is None or self.acquisition_time_s is None:
+            return None
+        return (self.acquisition_time_s - self.contrast_start_s) % _DAY_S
+
+    @property
+    def is_localizer(self) -> bool:
+        """Whether it is a scout view for planning a scan."""
+        return "LOCALIZER" in self.image_type
+
+    def plain(self) -> dict[str, Any]:
+        """Returns the header as JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_plain(cls, content: dict[str, Any]) -> "DicomHeader":
+        """Returns the header that `plain` gave, also after a way through JSON."""
+        known = {field.name for field in fields(cls)}
+        values = {name: _tuples(value) for name, value in content.items() if name in known}
+        return cls(**values)
+
+
+def read_header(path: Path) -> DicomHeader | None:
+    """Reads what is needed of a DICOM file; none if it is no DICOM file.
+
+    A file cut off after its identity gives a header with `is_truncated`, so that its patient is known.
+
+    Raises:
+        TruncatedFileError: The file is DICOM and ends before it says what and whose it is.
+    """
+    with quiet(), path.open("rb") as handle:
+        try:
+            dataset, is_whole = _read_to_pixels(handle)
+        except InvalidDicomError:
+            return None
+        except CUT as error:
+            if not ends_early(error):
+                raise
+            raise TruncatedFileError(_NAMELESS) from error
+        available = path.stat().st_size - handle.tell() if is_whole else 0
+        if text(dataset.file_meta, "MediaStorageSOPClassUID") == _DICOMDIR:
+            return None
+        header = _header(path, dataset, available, is_whole) if "SOPClassUID" in dataset else None
+    if header is None or (header.is_truncated and not header.series_uid):
+        raise TruncatedFileError(_NAMELESS)
+    return header
+
+
+def _read_to_pixels(handle: BinaryIO) -> tuple[FileDataset, bool]:
+    """Returns the data set up to its pixels, or up to its identity if the file ends early; and whether it is whole."""
+    try:
+        dataset = dcmread(handle, stop_before_pixels=True)
+        return dataset, not drop_cut_value(dataset)
+    except CUT as error:
+        if not ends_early(error):
+            raise
+    handle.seek(0)
+    dataset = read_partial(handle, stop_when=lambda tag, _, __: tag > _LAST_IDENTITY_TAG)
+    drop_cut_value(dataset)
+    return dataset, False
+
+
+def _header(path: Path, dataset: FileDataset, available: int, is_whole: bool) -> DicomHeader:
+    kind = _kind(dataset)
+    return DicomHeader(
+        path=str(path),
+        kind=kind,
+        sop_class=text(dataset, "SOPClassUID"),
+        modality=text(dataset, "Modality"),
+        patient_id=text(dataset, "PatientID"),
+        study_uid=text(dataset, "StudyInstanceUID"),
+        series_uid=text(dataset, "SeriesInstanceUID"),
+        sop_uid=text(dataset, "SOPInstanceUID"),
+        frame_uid=_frame_uid(dataset),
+        series_description=text(dataset, "SeriesDescription"),
+        image_type=tuple(str(part) for part in dataset.get("ImageType") or ()),
+        is_truncated=not is_whole or _ends_before_pixels(dataset, kind, available),
+        regions=_regions(dataset),
+        references=_references(dataset),
+        instances=_instances(dataset),
+        **_geometry(dataset),
+        **_acquisition(dataset),
+    )
+
+
+def _geometry(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "position_mm": numbers(dataset, "ImagePositionPatient"),
+        "orientation": numbers(dataset, "ImageOrientationPatient"),
+        "spacing_mm": numbers(dataset, "PixelSpacing"),
+        "slice_spacing_mm": number(dataset, "SpacingBetweenSlices"),
+        "thickness_mm": number(dataset, "SliceThickness"),
+        "tilt_deg": number(dataset, "GantryDetectorTilt"),
+        "rows": int(number(dataset, "Rows") or 0),
+        "columns": int(number(dataset, "Columns") or 0),
+        "n_frames": int(number(dataset, "NumberOfFrames") or 1),
+    }
+
+
+def _acquisition(dataset: Dataset) -> dict[str, Any]:
+    instance, acquisition = number(dataset, "InstanceNumber"), number(dataset, "AcquisitionNumber")
+    time = found(dataset, "AcquisitionTime") or str(found(dataset, "AcquisitionDateTime") or "")[8:]
+    return {
+        "instance": None if instance is None else int(instance),
+        "acquisition": None if acquisition is None else int(acquisition),
+        "kernel": text(dataset, "ConvolutionKernel"),
+        "kvp": number(dataset, "KVP"),
+        "manufacturer": text(dataset, "Manufacturer"),
+        "model": text(dataset, "ManufacturerModelName"),
+        "units": text(dataset, "Units"),
+        "acquisition_time_s": seconds(time or dataset.get("ContentTime")),
+        "contrast_agent": text(dataset, "ContrastBolusAgent"),
+        "contrast_start_s": seconds(found(dataset, "ContrastBolusStartTime")),
+    }
+
+
+def _kind(dataset: Dataset) -> Kind:
+    sop_class = str(dataset.SOPClassUID)
+    if sop_class == _RTSTRUCT:
+        return "rtstruct"
+    if sop_class in _SEGMENTATIONS:
+        return "seg"
+    if sop_class in _VOLUME_CLASSES:
+        return "image"
+    return "image" if "Rows" in dataset and number(dataset, "SamplesPerPixel") == 1 else "other"
+
+
+def _ends_before_pixels(dataset: FileDataset, kind: Kind, available: int) -> bool:
+    """Returns whether fewer bytes are left than the pixels need, or none where there should be some."""
+    if kind not in ("image", "seg"):
+        return False
+    syntax = UID(dataset.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian))
+    if "Rows" not in dataset or syntax == DeflatedExplicitVRLittleEndian:
+        return "Rows" not in dataset
+    names = ("Rows", "Columns", "SamplesPerPixel", "NumberOfFrames", "BitsAllocated")
+    bits = math.prod(number(dataset, name) or 1 for name in names)
+    return available <= 0 if syntax.is_compressed else available < bits / 8
+
+
+def _frame_uid(dataset: Dataset) -> str:
+    frames = dataset.get("ReferencedFrameOfReferenceSequence") or ()
+    return text(dataset, "FrameOfReferenceUID") or next((text(item, "FrameOfReferenceUID") for item in frames), "")
+
+
+def _regions(dataset: Dataset) -> tuple[tuple[int, str], ...]:
+    rois = [(item.get("ROINumber"), item.get("ROIName")) for item in dataset.get("StructureSetROISequence") or ()]
+    segments = [(item.get("SegmentNumber"), item.get("SegmentLabel")) for item in dataset.get("SegmentSequence") or ()]
+    return tuple((int(n), str(name or "").strip()) for n, name in [*rois, *segments] if n is not None)
+
+
+def _references(dataset: Dataset) -> tuple[str, ...]:
+    items = [*(dataset.get("ReferencedSeriesSequence") or ()), *_rt_series(dataset)]
+    return tuple(dict.fromkeys(text(item, "SeriesInstanceUID") for item in items))
+
+
+def _instances(dataset: Dataset) -> tuple[str, ...]:
+    items = [
+        *(dataset.get("SourceImageSequence") or ()),
+        *(i for s in dataset.get("ReferencedSeriesSequence") or () for i in s.get("ReferencedInstanceSequence") or ()),
+        *(image for series in _rt_series(dataset) for image in series.get("ContourImageSequence") or ()),
+    ]
+    return tuple(dict.fromkeys(text(item, "ReferencedSOPInstanceUID") for item in items))
+
+
+def _rt_series(dataset: Dataset) -> list[Dataset]:
+    return [
+        series
+        for frame in dataset.get("ReferencedFrameOfReferenceSequence") or ()
+        for study in frame.get("RTReferencedStudySequence") or ()
+        for series in study.get("RTReferencedSeriesSequence") or ()
+    ]
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(part) for part in value) if isinstance(value, list | tuple) else value

@@ -1,0 +1,64 @@
+"""Where scoring keeps its things: a root of its own, one folder a hospital, so that none can hold up another."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from featurestore.files import write_json
+from pipelines.ingest.places import IngestPlaces
+from pipelines.ingest.pseudonyms import create_key, key_id, key_path, load_key
+from pipelines.params.data import Center
+from pipelines.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """The folders of scoring in a study."""
+
+    workspace: Workspace
+
+    @property
+    def scores(self) -> Path:
+        """The history of scores."""
+        return self.workspace.deployment / "scores"
+
+    def center(self, center: str) -> Path:
+        """All that was derived from one hospital's files."""
+        return self.workspace.deployment / "centers" / center
+
+    def features(self, center: str, settings: str) -> Path:
+        """Features under settings with this fingerprint; packages with the same settings share them."""
+        return self.center(center) / "features" / settings[:16]
+
+    def ingest(self, center: str) -> IngestPlaces:
+        """The folders that intake and ingest work in."""
+        root = self.center(center)
+        return IngestPlaces(
+            raw={center: self.workspace.incoming / center},
+            intake=root / "intake",
+            cases=root / "cases",
+            views=root / "views",
+            outcomes=root / "outcomes",
+            keys=self.workspace.keys,
+            index=self.workspace.private / "index" / "incoming",
+        )
+
+    def hospitals(self) -> list[str]:
+        """Returns the hospitals that have put something into `incoming`."""
+        folder = self.workspace.incoming
+        found = sorted(path.name for path in folder.glob("*") if path.is_dir()) if folder.is_dir() else []
+        return [name for name in found if any(path.is_file() for path in (folder / name).rglob("*"))]
+
+    def section(self, center: str) -> Center:
+        """Returns the hospital's settings: its `key_id`, which is recorded when its key is first made.
+
+        Raises:
+            KeyMissingError: The key that its tables were made with is not here.
+        """
+        record = self.center(center) / "key.json"
+        if record.exists():
+            return Center(key_id=json.loads(record.read_text(encoding="utf-8"))["key_id"])
+        keys = self.workspace.keys
+        key = load_key(keys, center) if key_path(keys, center).exists() else create_key(keys, center)
+        write_json(record, {"key_id": key_id(key)})
+        return Center(key_id=key_id(key))

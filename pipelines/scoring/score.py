@@ -1,0 +1,202 @@
+"""Scores the cases of new hospitals: the same ingest and extraction as the study's, under the package's own settings.
+
+A second run writes nothing; a hospital that cannot be read does not hold up the others; a run that died is taken up.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from featurestore.errors import InputError, RadmillError
+from featurestore.files import write_text
+from featurestore.tables import read_frame
+from featurestore.views import FeatureService, wide_frame
+from pipelines.execution.extract import ExtractPlaces, extract_cases
+from pipelines.ingest.ingest import ingest_centers
+from pipelines.ingest.intake import intake_centers
+from pipelines.params import CaseRules
+from pipelines.params.operation import ScoringSection
+from pipelines.radiomics.settings import ExtractionSettings
+from pipelines.runner import Progress, Runner, Silent
+from pipelines.scoring.places import Deployment
+from pipelines.scoring.scores import SCORES, append_scores, current_scores, due_patients, inputs_by_patient, read_scores
+from pipelines.workspace import Workspace
+from registry.lifecycle import Registry
+from registry.package import ModelPackage
+from registry.predict import predict
+from registry.states import ModelVersion
+
+THRESHOLD = "youden"
+REFUSED = ("refused", "failed")
+
+
+class NoChampionError(InputError):
+    """There is no model to score with."""
+
+    default_remedy = "`radmill register` a candidate and `radmill promote` it"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CenterResult:
+    """What a scoring run did for one hospital.
+
+    Args:
+        center: The hospital.
+        n_scored: Cases scored in this run.
+        n_before: Cases that had their score already.
+        n_positive: Cases whose current score is at or above the threshold.
+        refused: Cases that could not be scored, by reason code.
+        problem: Why the hospital as a whole could not be read; empty when it could.
+    """
+
+    center: str
+    n_scored: int = 0
+    n_before: int = 0
+    n_positive: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+    problem: str = ""
+
+    def plain(self) -> dict[str, object]:
+        """Returns the result as a table row."""
+        reasons = ", ".join(f"{code} {n}" for code, n in sorted(self.refused.items()))
+        return {
+            "center": self.center,
+            "scored now": self.n_scored,
+            "scored before": self.n_before,
+            "positive": self.n_positive,
+            "not scored": reasons or "none",
+            "problem": self.problem or "none",
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreSummary:
+    """A scoring run: the version that scored, and what happened to each hospital."""
+
+    model: str
+    version: int
+    centers: tuple[CenterResult, ...]
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether every case that was sent has a score."""
+        return not any(center.refused or center.problem for center in self.centers)
+
+
+@dataclass(frozen=True)
+class _Scorer:
+    """A version in force and where its work lies."""
+
+    deployment: Deployment
+    version: ModelVersion
+    package: ModelPackage
+    runner: Runner
+    progress: Progress
+    quiet_s: float
+
+    def center(self, center: str) -> CenterResult:
+        """Scores one hospital's due cases."""
+        try:
+            self._read(center)
+            patients = self._patients(center)
+            due = due_patients(patients, read_scores(self.deployment.scores), self.package.digest)
+            self._append(due)
+        except RadmillError as error:
+            return CenterResult(center=center, problem=str(error).replace("\n", " "))
+        return self._result(center, len(due), len(patients))
+
+    def _read(self, center: str) -> None:
+        places, sections = self.deployment.ingest(center), {center: self.deployment.section(center)}
+        rules = CaseRules.model_validate(self.package.manifest["rules"])
+        intake_centers(places, sections, self.progress, self.quiet_s)
+        ingest_centers(places, rules, sections, self.runner, self.progress, quiet_s=self.quiet_s, labelled=False)
+        extraction = self.package.manifest["extraction"]
+        settings = {phase: ExtractionSettings.from_mapping(s) for phase, s in extraction["by_phase"].items()}
+        extract_cases(
+            ExtractPlaces(
+                cases=places.cases,
+                views=places.views,
+                features=self._features(center),
+                parts=self.deployment.workspace.state / "parts" / "incoming" / center,
+            ),
+            settings,
+            str(extraction["engine"]),
+            str(self.package.manifest["feature_set"]),
+            self.runner,
+            self.progress,
+        )
+
+    def _features(self, center: str) -> Path:
+        return self.deployment.features(center, str(self.package.manifest["extraction"]["fingerprint"]))
+
+    def _patients(self, center: str) -> pd.DataFrame:
+        """Returns one row a patient who has all that the model needs: key, inputs, features."""
+        rows = read_frame(self._features(center) / "radiomics")
+        service = FeatureService.from_plain(self.package.manifest["service"])
+        if rows.empty:
+            return pd.DataFrame(columns=["center", "case_id", "inputs", *self.package.features])
+        wide = wide_frame(rows, service, self.package.features)
+        inputs = inputs_by_patient(rows[rows["phase"].isin(service.phases)]).rename("inputs").reset_index()
+        return wide.merge(inputs, on=["center", "case_id"], validate="one_to_one")
+
+    def _append(self, due: pd.DataFrame) -> None:
+        if due.empty:
+            return
+        X = due[list(self.package.features)].to_numpy(dtype=np.float64)
+        append_scores(
+            self.deployment.scores,
+            due,
+            predict(self.package, X),
+            package=self.package.digest,
+            model=self.version.model,
+            version=self.version.number,
+            threshold=self.package.thresholds[THRESHOLD],
+        )
+
+    def _result(self, center: str, n_scored: int, n_patients: int) -> CenterResult:
+        history = read_scores(self.deployment.scores)
+        own = current_scores(history[(history["package"] == self.package.digest) & (history["center"] == center)])
+        _write_csv(self.deployment, center, own)
+        return CenterResult(
+            center=center,
+            n_scored=n_scored,
+            n_before=n_patients - n_scored,
+            n_positive=int(own["positive"].sum()),
+            refused=self._refused(center),
+        )
+
+    def _refused(self, center: str) -> dict[str, int]:
+        tables = (self.deployment.ingest(center).views / "qc", self._features(center) / "qc")
+        frames = [frame for root in tables if len(frame := read_frame(root))]
+        rows = pd.concat(frames) if frames else pd.DataFrame(columns=["status", "code"])
+        counts = rows.loc[rows["status"].isin(REFUSED), "code"].value_counts()
+        return {str(code): int(n) for code, n in counts.items()}
+
+
+def score(
+    workspace: Workspace, scoring: ScoringSection, runner: Runner, progress: Progress | None = None
+) -> ScoreSummary:
+    """Scores every due case of every hospital in `incoming` with the champion.
+
+    Raises:
+        NoChampionError: No version was promoted.
+        PackageAbsentError: The champion's package is not on this machine.
+    """
+    registry = Registry(workspace.root)
+    champion = registry.champion()
+    if champion is None:
+        raise NoChampionError("no version is in force", where="models/ledger.jsonl")
+    deployment = Deployment(workspace)
+    scorer = _Scorer(deployment, champion, registry.package(champion), runner, progress or Silent(), scoring.quiet_s)
+    results = tuple(scorer.center(center) for center in deployment.hospitals())
+    return ScoreSummary(model=champion.model, version=champion.number, centers=results)
+
+
+def _write_csv(deployment: Deployment, center: str, scores: pd.DataFrame) -> None:
+    """Writes the hospital's current scores as a table for people, if it changed."""
+    path = deployment.center(center) / "scores.csv"
+    text = scores[[name for name in SCORES.names() if name != "inputs"]].to_csv(index=False)
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        write_text(path, text)

@@ -1,0 +1,109 @@
+"""The history of scores, and what follows from it: which cases are due, and which score is current.
+
+A score belongs to a package and to the exact inputs it was computed from. The same case under the same package is
+scored once; a scan that was sent again and differs gives a new score that names the one it replaces.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from featurestore.fingerprints import combined_digest
+from featurestore.history import append, read_history
+from featurestore.schemas import Column, TableSchema
+
+SCORES = TableSchema(
+    name="scores",
+    keys=("center", "case_id", "package", "inputs"),
+    columns=(
+        Column(name="sequence", kind="integer", description="1 for a case's first score under this package"),
+        Column(name="replaces", kind="string", description="inputs of the score that this one replaces"),
+        Column(name="model", kind="string", description="registered model"),
+        Column(name="version", kind="integer", description="registered version"),
+        Column(name="probability", kind="float", description="probability of the positive class"),
+        Column(name="threshold", kind="float", description="operating point from the training patients"),
+        Column(name="positive", kind="boolean", description="probability at or above the threshold"),
+    ),
+)
+
+
+def inputs_by_patient(rows: pd.DataFrame) -> pd.Series:
+    """Returns, for each patient, one hash of the fingerprints of the rows that his score rests on.
+
+    Args:
+        rows: Feature rows with center, case_id and fingerprint.
+    """
+    return rows.groupby(["center", "case_id"], sort=True)["fingerprint"].agg(combined_digest)
+
+
+def current_scores(history: pd.DataFrame) -> pd.DataFrame:
+    """Returns the latest score of each case under each package."""
+    latest = history.sort_values("sequence", kind="stable").groupby(["center", "case_id", "package"], sort=True).tail(1)
+    return latest.sort_values(["center", "case_id", "package"], kind="stable", ignore_index=True)
+
+
+def due_patients(patients: pd.DataFrame, history: pd.DataFrame, package: str) -> pd.DataFrame:
+    """Returns the patients that have no score yet under the package and their present inputs.
+
+    Args:
+        patients: One row a patient with center, case_id and inputs.
+        history: All scores so far.
+        package: The package's digest.
+
+    Returns:
+        The due rows with `sequence` and `replaces` filled.
+    """
+    own = history[history["package"] == package]
+    known = set(zip(own["center"], own["case_id"], own["inputs"], strict=True))
+    keys = list(zip(patients["center"], patients["case_id"], patients["inputs"], strict=True))
+    due = patients[[key not in known for key in keys]]
+    last = current_scores(own).set_index(["center", "case_id"])
+    before = [last.loc[key] if (key := (c, i)) in last.index else None for c, i in _pairs(due)]
+    return due.assign(
+        sequence=[1 if row is None else int(row["sequence"]) + 1 for row in before],
+        replaces=["" if row is None else str(row["inputs"]) for row in before],
+    )
+
+
+def append_scores(
+    root: Path,
+    due: pd.DataFrame,
+    probabilities: NDArray[np.float64],
+    *,
+    package: str,
+    model: str,
+    version: int,
+    threshold: float,
+) -> int:
+    """Adds the scores of the due patients to the history, a part a center.
+
+    Args:
+        root: The history's folder.
+        due: As `due_patients` returns them.
+        probabilities: One a row of `due`, shape (n,).
+        package: The package's digest.
+        model: The registered model's name.
+        version: The registered version.
+        threshold: From here on a case counts as positive.
+
+    Returns:
+        How many were added.
+    """
+    facts: dict[str, object] = {"package": package, "model": model, "version": version, "threshold": threshold}
+    scored = due.assign(**facts, probability=probabilities, positive=probabilities >= threshold)
+    for center, rows in scored.groupby("center", sort=True):
+        records: Sequence[dict[str, object]] = rows[list(SCORES.names())].to_dict("records")
+        append(root, str(center), list(records), SCORES)
+    return len(scored)
+
+
+def read_scores(root: Path) -> pd.DataFrame:
+    """Returns all scores ever given, sorted by center, case and package."""
+    return read_history(root, SCORES)
+
+
+def _pairs(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    return list(zip(frame["center"], frame["case_id"], strict=True))

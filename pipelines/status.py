@@ -1,0 +1,235 @@
+"""Where a study stands: what was sent, what became of it, which models there are, and what to do next.
+
+Reads tables and folder listings only, so it is the quick look before anything long.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from featurestore.errors import RadmillError
+from featurestore.files import free_bytes
+from featurestore.tables import read_frame
+from pipelines.ingest.clinical import read_clinical
+from pipelines.ingest.places import study_places
+from pipelines.ingest.pseudonyms import key_path, load_key
+from pipelines.params import Params
+from pipelines.record import FEATURE_SET
+from pipelines.scoring.places import Deployment
+from pipelines.scoring.scores import current_scores, read_scores
+from pipelines.workspace import ROLES, Role, Workspace
+
+Row = dict[str, object]
+
+REFUSALS = ("refused", "failed")
+STATUSES = ("ok", "warned", "refused", "failed", "excluded")
+
+
+@dataclass
+class Status:
+    """What `radmill status` shows."""
+
+    tables: dict[str, list[Row]] = field(default_factory=dict)
+    facts: Row = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+    n_refused: int = 0
+
+    def plain(self) -> Row:
+        """Returns the status as JSON types."""
+        return {"tables": self.tables, "facts": self.facts, "remarks": self.remarks, "refused": self.n_refused}
+
+
+def study_status(workspace: Workspace, params: Params) -> Status:
+    """Looks at a study without changing it."""
+    status = Status()
+    status.tables["Centers, as sent"] = [
+        _center_row(workspace, params, role, center, status.remarks)
+        for role in ROLES
+        for center in params.centers.of(role)
+    ]
+    qc = _qc(workspace)
+    status.tables["Cases"] = _case_rows(workspace, qc)
+    status.tables["Not used, by reason"] = _reason_rows(qc)
+    status.tables["Models (AUC)"] = _model_rows(workspace)
+    status.tables["Incoming hospitals"] = _incoming_rows(workspace)
+    status.n_refused = int(qc["status"].isin(REFUSALS).sum()) if len(qc) else 0
+    status.facts = {
+        "study": params.study.name,
+        "champion": _champion(workspace),
+        "work": _work(workspace, params, status.tables["Centers, as sent"], status.tables["Cases"]),
+        "free disk": f"{free_bytes(workspace.root) / 1e9:.0f} GB",
+        "study page": "reports/study.html" if (workspace.reports / "study.html").exists() else "not made yet",
+    }
+    if params.radmill.feature_set != FEATURE_SET:
+        status.remarks.append(
+            f"feature set {params.radmill.feature_set} is pinned, {FEATURE_SET} is installed: `radmill upgrade`"
+        )
+    return status
+
+
+def key_state(workspace: Workspace, params: Params) -> list[Row]:
+    """Returns, for each center, its key id and whether the right key is here."""
+    return [
+        {"role": role, "center": center, "key_id": section.key_id, "key": _key(workspace, center, section.key_id)}
+        for role in ROLES
+        for center, section in params.centers.of(role).items()
+    ]
+
+
+def stored_rows(workspace: Workspace) -> int:
+    """Returns how many feature rows the study holds."""
+    return sum(len(read_frame(workspace.features(role), columns=["case_id"])) for role in ROLES)
+
+
+def _key(workspace: Workspace, center: str, key_id: str | None) -> str:
+    if not key_path(workspace.keys, center).exists():
+        return "made by `radmill run`" if key_id is None else "missing"
+    try:
+        load_key(workspace.keys, center, key_id)
+    except RadmillError as error:
+        return error.what
+    return "here"
+
+
+def _center_row(workspace: Workspace, params: Params, role: Role, center: str, remarks: list[str]) -> Row:
+    section = params.centers.of(role)[center]
+    folder = study_places(workspace, params, role).raw[center]
+    row: Row = {"role": role, "center": center, "files": None, "MB": None, "patients": None, "positive": None}
+    row |= {"negative": None, "no label": None, "key": _key(workspace, center, section.key_id)}
+    if not folder.is_dir():
+        remarks.append(f"{center}: its folder {folder.relative_to(workspace.root)} is not there")
+        return row
+    sizes = list(_sizes(folder))
+    row |= {"files": len(sizes), "MB": round(sum(sizes) / 1e6)}
+    try:
+        row |= _clinical_counts(folder / "clinical.csv", center, params)
+    except RadmillError as error:
+        remarks.append(f"{center}: {error.what}")
+    return row
+
+
+def _clinical_counts(path: Path, center: str, params: Params) -> Row:
+    table = read_clinical(path, center, params.ingest.clinical, params.label)
+    labels = [patient.label for patient in table.patients.values()]
+    return {
+        "patients": len(labels),
+        "positive": labels.count(1),
+        "negative": labels.count(0),
+        "no label": labels.count(None),
+    }
+
+
+def _sizes(folder: Path) -> Iterator[int]:
+    for parent, _, names in os.walk(folder):
+        yield from (os.stat(os.path.join(parent, name)).st_size for name in names)
+
+
+def _qc(workspace: Workspace) -> pd.DataFrame:
+    frames = []
+    for role in ROLES:
+        for root in (workspace.view(role, "qc"), workspace.features(role, "qc")):
+            if len(frame := read_frame(root)):
+                frames.append(frame.assign(role=role))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def _case_rows(workspace: Workspace, qc: pd.DataFrame) -> list[Row]:
+    if qc.empty:
+        return []
+    rows = []
+    ingest = qc[qc["stage"] == "ingest"]
+    for (role, center), group in ingest.groupby(["role", "center"], sort=False):
+        counts = group["status"].value_counts()
+        features = read_frame(workspace.features(role), centers=[center], columns=["case_id"])
+        rows.append(
+            {"role": role, "center": center}
+            | {status: int(counts.get(status, 0)) for status in STATUSES}
+            | {"with features": len(features)}
+        )
+    return rows
+
+
+def _reason_rows(qc: pd.DataFrame) -> list[Row]:
+    if qc.empty:
+        return []
+    noted = qc[qc["status"] != "ok"]
+    return [
+        {
+            "status": status,
+            "code": code,
+            "n": len(group),
+            "where": ", ".join(sorted(set(group["center"]))),
+            "for example": group["message"].iloc[0],
+            "remedy": group["remedy"].iloc[0],
+        }
+        for (status, code), group in noted.groupby(["status", "code"])
+    ]
+
+
+def _model_rows(workspace: Workspace) -> list[Row]:
+    path = workspace.evaluation / "metrics.json"
+    if not path.exists():
+        return []
+    metrics = json.loads(path.read_text(encoding="utf-8"))
+    rows: list[Row] = []
+    for model, cohorts in metrics.items():
+        aucs = {cohort: cohorts.get(cohort, {}) for cohort in ("training", "internal", "external")}
+        rows.append({"model": model} | {cohort: interval(values) for cohort, values in aucs.items()})
+    return sorted(rows, key=lambda row: str(row["training"]), reverse=True)
+
+
+def interval(values: dict[str, float | None]) -> str:
+    """Returns an AUC with its interval as text."""
+    if values.get("auc") is None:
+        return "–"
+    low, high = values.get("auc_low"), values.get("auc_high")
+    between = f" ({low:.2f}–{high:.2f})" if low is not None and high is not None else ""
+    return f"{values['auc']:.3f}{between}"
+
+
+def _incoming_rows(workspace: Workspace) -> list[Row]:
+    folders = sorted(p for p in workspace.incoming.glob("*") if p.is_dir()) if workspace.incoming.is_dir() else []
+    scores = current_scores(read_scores(workspace.deployment / "scores"))
+    return [
+        {
+            "center": folder.name,
+            "files": sum(1 for _ in _sizes(folder)),
+            "scored": int((scores["center"] == folder.name).sum()),
+            "positive": int(scores.loc[scores["center"] == folder.name, "positive"].sum()),
+            "not scored": _n_refused(Deployment(workspace).ingest(folder.name).views / "qc"),
+        }
+        for folder in folders
+    ]
+
+
+def _n_refused(root: Path) -> int:
+    qc = read_frame(root)
+    return int(qc["status"].isin(REFUSALS).sum()) if len(qc) else 0
+
+
+def _champion(workspace: Workspace) -> str:
+    from registry.lifecycle import Registry
+
+    champion = Registry(workspace.root).champion()
+    return f"{champion.model} (version {champion.number})" if champion else "none yet"
+
+
+def _work(workspace: Workspace, params: Params, centers: list[Row], cases: list[Row]) -> str:
+    """Says how much a run would do, from the costs that earlier runs on this machine recorded."""
+    expected = sum(int(str(row["patients"] or 0)) for row in centers) * len(params.phases)
+    known = sum(int(str(row[status])) for row in cases for status in STATUSES)
+    due = max(expected - known, 0)
+    path = workspace.state / "costs.json"
+    costs: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    told = f"about {due} cases to read and extract" if due else "no new case in the clinical tables"
+    if not costs:
+        return f"{told}; times are known after the first run"
+    return f"{told}, about {due * sum(costs.values()) / 60:.1f} min ({_each(costs)})"
+
+
+def _each(costs: dict[str, float]) -> str:
+    return ", ".join(f"{work} {seconds:.2f} s a case" for work, seconds in sorted(costs.items()))

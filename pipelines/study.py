@@ -1,0 +1,116 @@
+"""Making a study, and bringing it up to date with DVC."""
+
+import os
+import shutil
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+from featurestore.errors import FaultError, InputError
+from featurestore.files import write_bytes
+from pipelines.params import Params
+from pipelines.workspace import Workspace
+
+DVC_SETTINGS = {"core.analytics": "false", "core.check_update": "false", "core.autostage": "false"}
+
+
+class FolderTakenError(InputError):
+    """A study is made in a new or empty folder only."""
+
+    default_remedy = "name another folder; a study that is there already is brought up to date with `radmill run`"
+
+
+class StageFailedError(FaultError):
+    """DVC stopped at a stage."""
+
+    default_remedy = "read the message above; what was finished is kept, and `radmill run` goes on from there"
+
+
+def init_study(folder: Path) -> Workspace:
+    """Makes a study: settings, stage graph, git and DVC.
+
+    Args:
+        folder: A new or empty folder.
+
+    Raises:
+        FolderTakenError: There is something in it.
+        FaultError: git or DVC failed.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FolderTakenError("there is something here already", where=folder.name)
+    for name, template in {"params.yaml": "params.yaml", "dvc.yaml": "dvc.yaml", ".gitignore": "gitignore"}.items():
+        write_bytes(folder / name, (files("pipelines") / "template" / template).read_bytes())
+    workspace = Workspace(folder.resolve())
+    for path in (workspace.root / "data" / "raw", workspace.incoming, workspace.keys, workspace.state):
+        path.mkdir(parents=True)
+    workspace.private.chmod(0o700)
+    _command(["git", "init", "--quiet", "--initial-branch=main"], workspace.root)
+    run_dvc(workspace, "init", "--quiet")
+    for key, value in DVC_SETTINGS.items():
+        run_dvc(workspace, "config", key, value)
+    settle(workspace)
+    _command(["git", "add", "."], workspace.root)
+    _command([*git_as(workspace.root), "commit", "--quiet", "--message", "Begin the study"], workspace.root)
+    return workspace
+
+
+def settle(workspace: Workspace) -> None:
+    """Keeps DVC's state database inside the study; the path is absolute, so each clone has its own."""
+    run_dvc(workspace, "config", "--local", "core.site_cache_dir", str(workspace.state / "dvc"))
+
+
+def reproduce(workspace: Workspace, params: Params, stage: str | None) -> None:
+    """Runs `dvc repro` with radmill's own commands first on PATH.
+
+    Raises:
+        StageFailedError: A stage failed; DVC's own message is on the terminal.
+    """
+    settle(workspace)
+    sweep_models(workspace, params)
+    arguments = [sys.executable, "-m", "dvc", "repro", *([stage] if stage else [])]
+    done = subprocess.run(arguments, cwd=workspace.root, env=environment(workspace), check=False)
+    if done.returncode:
+        raise StageFailedError(f"dvc repro ended with exit code {done.returncode}", where=stage or "the stage graph")
+
+
+def sweep_models(workspace: Workspace, params: Params) -> list[str]:
+    """Removes candidates whose model is no longer in the settings, so that nothing evaluates them."""
+    folder = workspace.root / "data" / "models"
+    gone = [path for path in sorted(folder.glob("*")) if path.is_dir() and path.name not in params.models]
+    for path in gone:
+        shutil.rmtree(path)
+    return [path.name for path in gone]
+
+
+def run_dvc(workspace: Workspace, *arguments: str) -> str:
+    """Runs a DVC command quietly and returns what it printed."""
+    return _command([sys.executable, "-m", "dvc", *arguments], workspace.root, environment(workspace))
+
+
+def environment(workspace: Workspace) -> dict[str, str]:
+    """Returns the environment of stage commands: own bin folder first, DVC's state inside the study, no analytics."""
+    own = str(Path(sys.executable).parent)
+    return {
+        **os.environ,
+        "PATH": os.pathsep.join([own, os.environ.get("PATH", "")]),
+        "DVC_NO_ANALYTICS": "1",
+        "DVC_SITE_CACHE_DIR": str(workspace.state / "dvc"),
+    }
+
+
+def git_as(root: Path) -> list[str]:
+    """Returns the git command, with a name to commit under where the user has set none."""
+    named = subprocess.run(["git", "config", "user.email"], cwd=root, capture_output=True, check=False).stdout.strip()
+    return ["git"] if named else ["git", "-c", "user.name=radmill", "-c", "user.email=radmill@localhost"]
+
+
+def _command(arguments: list[str], folder: Path, env: dict[str, str] | None = None) -> str:
+    try:
+        done = subprocess.run(arguments, cwd=folder, env=env, capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise FaultError(f"{arguments[0]} is not installed", remedy=f"install {arguments[0]}") from error
+    if done.returncode:
+        shown = " ".join(arguments[:1] + [a for a in arguments[1:] if not a.startswith(str(folder))])
+        raise FaultError(f"`{shown}` failed: {(done.stderr or done.stdout).strip()}", where=folder.name)
+    return done.stdout

@@ -1,0 +1,154 @@
+"""Keeping what is registered: copies under its digest, DVC for the bytes, git for the record.
+
+Every step here may be repeated: what is there already and holds is left alone, so that a command that was cut short is
+completed by the next one.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from featurestore.files import TEMPORARY, write_bytes
+from featurestore.fingerprints import bytes_digest, canonical_json
+from registry.errors import CommandFailedError, NoRepositoryError
+from registry.ledger import git_user
+
+
+def place(source: Path, target: Path, holds: Callable[[Path], object]) -> None:
+    """Copies a folder of files to `target`, whole or not at all.
+
+    Args:
+        source: Where it lies now.
+        target: Its place, named by its digest.
+        holds: Reads a folder and raises when it is not what it should be; decides whether a copy there is kept.
+    """
+    _sweep(target.parent)
+    if target.is_dir() and _is_sound(target, holds):
+        return
+    fresh = target.with_name(f"{TEMPORARY}{os.getpid()}-{target.name}")
+    for path in sorted(source.iterdir()):
+        write_bytes(fresh / path.name, path.read_bytes())
+    holds(fresh)
+    shutil.rmtree(target, ignore_errors=True)
+    fresh.rename(target)
+
+
+def dvc_add(root: Path, folder: Path) -> Path:
+    """Hands a folder to DVC, unless it has it already, and returns its `.dvc` file.
+
+    Raises:
+        CommandFailedError: DVC failed.
+    """
+    pointer = folder.with_name(f"{folder.name}.dvc")
+    if not pointer.is_file():
+        _run([sys.executable, "-m", "dvc", "add", "--quiet", str(folder.relative_to(root))], root)
+    return pointer
+
+
+def write_evidence(folder: Path, content: Mapping[str, object]) -> str:
+    """Writes an evidence file named by the hash of its bytes, and returns the hash."""
+    data = canonical_json(content, indent=2) + b"\n"
+    sha = bytes_digest(data)
+    path = folder / f"{sha}.json"
+    if not path.is_file() or bytes_digest(path.read_bytes()) != sha:
+        write_bytes(path, data)
+    return sha
+
+
+def require_repository(root: Path) -> None:
+    """Checks that the study is under git.
+
+    Raises:
+        NoRepositoryError: It is not.
+    """
+    asked = subprocess.run(["git", "rev-parse", "--git-dir"], cwd=root, capture_output=True, check=False)
+    if asked.returncode:
+        raise NoRepositoryError("the study is in no git repository, and the ledger lives in one", where=root.name)
+
+
+def commit(root: Path, paths: Iterable[Path], message: str) -> bool:
+    """Commits those of `paths` that differ from git's last commit, and nothing else.
+
+    Args:
+        root: The study.
+        paths: Files under `root`; absent ones are passed over.
+        message: The commit message.
+
+    Returns:
+        Whether there was anything to commit.
+
+    Raises:
+        CommandFailedError: git failed; the files stay, and the next event commits them.
+    """
+    asked = {path.relative_to(root).as_posix() for path in paths if path.is_file()}
+    changed = sorted(asked & set(_uncommitted(root)))
+    if not changed:
+        return False
+    _run(["git", "add", "--", *changed], root)
+    _run([*_git(root), "commit", "--quiet", "--message", message, "--", *changed], root)
+    return True
+
+
+def committed_ledger(root: Path, ledger: Path) -> bytes:
+    """Returns the ledger as git's last commit has it; empty when it has none."""
+    name = ledger.relative_to(root).as_posix()
+    shown = subprocess.run(["git", "show", f"HEAD:./{name}"], cwd=root, capture_output=True, check=False)
+    return shown.stdout if shown.returncode == 0 else b""
+
+
+def rewriting_commits(root: Path, ledger: Path) -> list[str]:
+    """Returns the commits that took lines away from the ledger, as short hashes."""
+    name = ledger.relative_to(root).as_posix()
+    asked = ["git", "log", "--format=commit %h", "--numstat", "--", name]
+    log = subprocess.run(asked, cwd=root, capture_output=True, text=True, check=False).stdout
+    found, now = [], ""
+    for line in filter(None, log.splitlines()):
+        if line.startswith("commit "):
+            now = line.removeprefix("commit ")
+        elif line.split("\t")[1] != "0":
+            found.append(now)
+    return found
+
+
+def _uncommitted(root: Path) -> list[str]:
+    """Returns the files under `models` that differ from the last commit, relative to `root`."""
+    prefix = _run(["git", "rev-parse", "--show-prefix"], root).strip()
+    listed = _run(["git", "status", "--porcelain", "-z", "--untracked-files=all", "--no-renames", "--", "models"], root)
+    return [entry[3:].removeprefix(prefix) for entry in listed.split("\0") if entry]
+
+
+def _git(root: Path) -> list[str]:
+    asked = subprocess.run(["git", "config", "user.email"], cwd=root, capture_output=True, text=True, check=False)
+    if asked.stdout.strip():
+        return ["git"]
+    return ["git", "-c", f"user.name={git_user(root)}", "-c", "user.email=radmill@localhost"]
+
+
+def _run(arguments: list[str], root: Path) -> str:
+    own = {"DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(root / ".radmill" / "dvc")}
+    try:
+        done = subprocess.run(
+            arguments, cwd=root, env={**os.environ, **own}, capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError as error:
+        raise CommandFailedError(f"{arguments[0]} is not installed") from error
+    if done.returncode:
+        shown = " ".join(part for part in arguments[:5] if not part.startswith("/"))
+        raise CommandFailedError(f"`{shown}` failed: {(done.stderr or done.stdout).strip()}", where=root.name)
+    return done.stdout
+
+
+def _is_sound(folder: Path, holds: Callable[[Path], object]) -> bool:
+    try:
+        holds(folder)
+    except Exception:  # whatever is wrong with it, a sound copy takes its place
+        return False
+    return True
+
+
+def _sweep(folder: Path) -> None:
+    for path in folder.glob(f"{TEMPORARY}*"):
+        shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,268 @@
+"""The registry of a study: register, promote, roll back, retire, and say what is so.
+
+An event is written last, after everything it speaks of is in place, and committed with its files. A command that dies
+in between leaves copies without an event, or an event without a commit; the next command completes either.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from featurestore.files import exclusive
+from featurestore.training_sets import TrainingSet
+from registry import states
+from registry.errors import (
+    BrokenLedgerError,
+    NoFormerChampionError,
+    StaleCandidateError,
+)
+from registry.gates import GateRefusedError, GateResult, gates_from, judge
+from registry.keeping import commit, dvc_add, place, require_repository, write_evidence
+from registry.ledger import Complaint, Event, Ledger
+from registry.package import ModelPackage, load_package
+from registry.states import ModelVersion, RegistryState, check_move, fold
+from registry.verifying import verify
+from registry.versions import select
+
+_EVIDENCE_REMEDY = "take the file back from git"
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The registry that lies in a study's folder `models`.
+
+    Args:
+        study: The study's root; a git repository with DVC.
+    """
+
+    study: Path
+
+    @property
+    def models(self) -> Path:
+        """Where ledger, evidence, packages and training sets lie."""
+        return self.study / "models"
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger."""
+        return Ledger(self.models / "ledger.jsonl")
+
+    def state(self) -> RegistryState:
+        """Returns the fold of the ledger.
+
+        Raises:
+            BrokenLedgerError: The chain does not hold.
+        """
+        return fold(self.ledger.events())
+
+    def versions(self) -> list[ModelVersion]:
+        """Returns all versions, by number."""
+        return list(self.state().versions.values())
+
+    def version(self, selector: str) -> ModelVersion:
+        """Returns the version that an alias, a number, a digest's beginning or a model's name means.
+
+        Raises:
+            UnknownVersionError: None does, or several do.
+        """
+        return select(self.state(), selector)
+
+    def champion(self) -> ModelVersion | None:
+        """Returns the version in force."""
+        return self.state().holder(states.CHAMPION)
+
+    def challenger(self) -> ModelVersion | None:
+        """Returns the version that is watched beside the champion."""
+        return self.state().holder(states.CHALLENGER)
+
+    def previous(self) -> ModelVersion | None:
+        """Returns the version that a rollback would return to."""
+        return self.state().previous()
+
+    def package(self, version: ModelVersion) -> ModelPackage:
+        """Loads and checks a version's package.
+
+        Raises:
+            PackageAbsentError: Its bytes are not on this machine.
+            DamagedPackageError: They are not what was registered.
+        """
+        return load_package(self.package_folder(version), version.digest)
+
+    def package_folder(self, version: ModelVersion) -> Path:
+        """Returns where a version's package lies."""
+        return self.models / "packages" / version.digest
+
+    def evidence(self, version: ModelVersion) -> dict[str, Any]:
+        """Returns what was measured when the version was registered."""
+        return self._read_evidence(version.evidence)
+
+    def register(
+        self,
+        model_name: str,
+        candidate_dir: Path,
+        training_dir: Path,
+        evidence: Mapping[str, object],
+        why: str,
+        predictions: Sequence[Mapping[str, object]] = (),
+    ) -> ModelVersion:
+        """Registers a candidate; registering the same package again changes nothing.
+
+        Args:
+            model_name: The model's name in the settings.
+            candidate_dir: The candidate's package folder.
+            training_dir: The training set it was made from.
+            evidence: The model's block of `metrics.json`, by cohort.
+            why: The reason, for the ledger.
+            predictions: Its external predictions: rows of center, case_id, y, p.
+
+        Raises:
+            DamagedPackageError: The candidate is not sound.
+            StaleCandidateError: The training set is not the one it was made from.
+            CommandFailedError: DVC or git failed; the same call completes the work.
+        """
+        package = load_package(candidate_dir)
+        training_set = _training_digest(package, training_dir)
+        with self._event(f"register {model_name}"):
+            known = self.state().versions.get(package.digest)
+            self._keep(package.digest, candidate_dir, training_set, training_dir)
+            if known is None:
+                content = {"metrics": evidence, "predictions": list(predictions), "package": package.digest}
+                sha = write_evidence(self.models / "evidence", content)
+                details = {"model": model_name, "training_set": training_set, "release": package.manifest["release"]}
+                self.ledger.append("register", package.digest, why=why, evidence=sha, details=details)
+            version = self.state().versions[package.digest]
+            self._commit(f"Register {model_name} as version {version.number}")
+        return version
+
+    def promote(
+        self, selector: str, gates: Mapping[str, Any], why: str = "", override: str | None = None
+    ) -> list[GateResult]:
+        """Makes a version the champion, if it meets its gates.
+
+        Args:
+            selector: The version; see `version`.
+            gates: The limits of `registry.gates`.
+            why: The reason, for the ledger.
+            override: The reason for promoting in spite of a gate; recorded and shown for ever.
+
+        Returns:
+            Each gate's verdict. Promoting the champion again changes nothing.
+
+        Raises:
+            GateRefusedError: A gate is not met and nothing overrides it; `results` has the verdicts.
+            MoveRefusedError: The version's state allows no promotion.
+        """
+        with self._event(f"promote {selector}"):
+            state = self.state()
+            version = select(state, selector)
+            champion = state.holder(states.CHAMPION)
+            is_champion = champion is not None and champion.digest == version.digest
+            other = self.evidence(champion) if champion and not is_champion else None
+            results = judge(gates_from(gates), self.evidence(version), other)
+            if not is_champion:
+                check_move(state, "promote", version.digest)
+                self.package(version)
+                self._admit(version, results, why, override)
+            self._commit(f"Promote version {version.number} ({version.model})")
+        return results
+
+    def challenge(self, selector: str, why: str) -> ModelVersion:
+        """Makes a version the challenger: scored beside the champion, never acted upon."""
+        return self._move("challenge", selector, why)
+
+    def stand_down(self, selector: str, why: str) -> ModelVersion:
+        """Makes the challenger an ordinary registered version again."""
+        return self._move("stand_down", selector, why)
+
+    def retire(self, selector: str, why: str) -> ModelVersion:
+        """Takes a version out of use for good."""
+        return self._move("retire", selector, why)
+
+    def rollback(self, why: str) -> ModelVersion:
+        """Returns to the champion before: the same package, so the same predictions.
+
+        Raises:
+            NoFormerChampionError: There was none.
+        """
+        with self._event("rollback"):
+            former = self.previous()
+            if former is None:
+                raise NoFormerChampionError("there was no champion before", where="registry")
+            self.package(former)
+            self.ledger.append("rollback", former.digest, why=why)
+            self._commit(f"Roll back to version {former.number} ({former.model})")
+            return self.version(former.digest)
+
+    def verify(self) -> list[Complaint]:
+        """Returns everything that is wrong with ledger, evidence, packages and training sets; empty when all holds."""
+        return verify(self.study, self.ledger)
+
+    def events(self) -> list[Event]:
+        """Returns the ledger's events."""
+        return self.ledger.events()
+
+    def _move(self, verb: str, selector: str, why: str) -> ModelVersion:
+        with self._event(f"{verb} {selector}"):
+            state = self.state()
+            version = select(state, selector)
+            check_move(state, verb, version.digest)
+            self.ledger.append(verb, version.digest, why=why)
+            self._commit(f"{verb.replace('_', ' ').capitalize()} version {version.number} ({version.model})")
+            return self.version(version.digest)
+
+    def _admit(self, version: ModelVersion, results: list[GateResult], why: str, override: str | None) -> None:
+        refused = [result for result in results if not result.passed]
+        if refused and not override:
+            raise GateRefusedError.of(version.number, version.model, results)
+        content = {"gates": [result.plain() for result in results], "package": version.digest}
+        sha = write_evidence(self.models / "evidence", content)
+        details = {"override": override, "overruled": [result.name for result in refused]} if refused else {}
+        self.ledger.append("promote", version.digest, why=why or override or "", evidence=sha, details=details)
+
+    def _keep(self, digest: str, candidate: Path, training_set: str, training: Path) -> None:
+        package_folder, set_folder = self.models / "packages" / digest, self.models / "training" / training_set
+        place(candidate, package_folder, lambda folder: load_package(folder, digest))
+        place(training, set_folder, TrainingSet.load)
+        dvc_add(self.study, package_folder)
+        dvc_add(self.study, set_folder)
+
+    @contextmanager
+    def _event(self, work: str) -> Iterator[None]:
+        """Holds the registry's lock, and first commits what an event that was cut short left behind."""
+        require_repository(self.study)
+        with exclusive(self.study / ".radmill" / "registry.lock", f"radmill {work}"):
+            self._commit("Complete an event that was cut short")
+            yield
+
+    def _commit(self, message: str) -> None:
+        commit(self.study, self._own_files(), message)
+
+    def _own_files(self) -> Iterator[Path]:
+        yield self.ledger.path
+        for folder in ("packages", "training"):
+            yield self.models / folder / ".gitignore"
+        for event in self.ledger.events():
+            yield self.models / "evidence" / f"{event.evidence}.json"
+            yield self.models / "packages" / f"{event.package}.dvc"
+            yield self.models / "training" / f"{event.details.get('training_set', '')}.dvc"
+
+    def _read_evidence(self, sha: str) -> dict[str, Any]:
+        path = self.models / "evidence" / f"{sha}.json"
+        try:
+            content: dict[str, Any] = json.loads(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise BrokenLedgerError("unreadable", where=f"evidence {sha[:12]}", remedy=_EVIDENCE_REMEDY) from error
+        return content
+
+
+def _training_digest(package: ModelPackage, training_dir: Path) -> str:
+    found = TrainingSet.load(training_dir).digest
+    wanted = str(package.manifest["training_set"])
+    if found != wanted:
+        raise StaleCandidateError(
+            f"made from training set {wanted[:12]}; the one here is {found[:12]}", where=package.name
+        )
+    return found

@@ -1,0 +1,124 @@
+"""The manifest of a package: which keys it has and what must hold, as a table."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from featurestore.fingerprints import canonical_json
+from registry.predict import ACTIVATIONS
+
+FORMAT = 1
+KINDS = ("tabular",)
+ESTIMATORS = ("lr", "mlp", "rf")
+DATA_FILES = ("arrays.safetensors", "card.md", "golden.parquet")
+MAX_FEATURES = 100_000
+
+Manifest = dict[str, Any]
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class ManifestRuleError(ValueError):
+    """A manifest breaks a rule; the message names it."""
+
+
+def is_digest(value: object) -> bool:
+    """Returns whether `value` is a SHA-256 in hexadecimal."""
+    return isinstance(value, str) and _SHA256.fullmatch(value) is not None
+
+
+def manifest_bytes(manifest: Mapping[str, object]) -> bytes:
+    """Returns the one byte form of a manifest; its hash is the package's digest."""
+    return canonical_json(manifest, indent=2) + b"\n"
+
+
+def parse_manifest(data: bytes) -> Manifest:
+    """Reads and checks a manifest.
+
+    Raises:
+        ManifestRuleError: It is no JSON, not in its one byte form, or breaks a rule.
+    """
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ManifestRuleError(f"no JSON: {error}") from error
+    if not isinstance(content, dict) or manifest_bytes(content) != data:
+        raise ManifestRuleError("not in canonical form")
+    check_manifest(content)
+    return content
+
+
+def check_manifest(content: Manifest) -> None:
+    """Checks every key against the table of rules.
+
+    Raises:
+        ManifestRuleError: A key is missing, unknown, or its value is not allowed.
+    """
+    for key, (rule, allowed) in _RULES.items():
+        if key not in content:
+            raise ManifestRuleError(f"key {key} is missing")
+        if not rule(content[key]):
+            raise ManifestRuleError(f"{key} is not {allowed}")
+    unknown = sorted(set(content) - set(_RULES))
+    if unknown:
+        raise ManifestRuleError(f"unknown keys {unknown[:5]}")
+
+
+def _is_features(value: object) -> bool:
+    if not isinstance(value, list) or not 0 < len(value) <= MAX_FEATURES:
+        return False
+    if not all(isinstance(item, dict) and _is_texts(item) and item.get("name") for item in value):
+        return False
+    return len({item["name"] for item in value}) == len(value)
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
+
+
+def _is_model(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("name"), str)
+        and value.get("estimator") in ESTIMATORS
+        and isinstance(value.get("hyperparameters", {}), dict)
+        and (value["estimator"] != "mlp" or value.get("activation") in ACTIVATIONS)
+    )
+
+
+def _is_thresholds(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(item, int | float) and not isinstance(item, bool) and 0 <= item <= 1 for item in value.values()
+    )
+
+
+def _is_files(value: object) -> bool:
+    return isinstance(value, dict) and sorted(value) == sorted(DATA_FILES) and all(map(is_digest, value.values()))
+
+
+def _is_mapping(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "format": (lambda value: value == FORMAT and isinstance(value, int), f"{FORMAT}, the format this radmill reads"),
+    "kind": (lambda value: value in KINDS, f"one of {', '.join(KINDS)}"),
+    "model": (_is_model, f"name, estimator ({', '.join(ESTIMATORS)}), hyperparameters, and activation for an mlp"),
+    "features": (_is_features, "a list of {name, unit} with no name twice"),
+    "service": (_is_mapping, "a mapping of view, phases, columns"),
+    "rules": (_is_mapping, "a mapping of case rules"),
+    "extraction": (_is_mapping, "a mapping of engine, by_phase, fingerprint"),
+    "feature_set": (_is_text, "text"),
+    "training_set": (is_digest, "the SHA-256 of a training set"),
+    "label": (lambda value: isinstance(value, str | dict), "text or a mapping"),
+    "thresholds": (_is_thresholds, "a mapping of probabilities"),
+    "drift": (_is_mapping, "a mapping of quantiles"),
+    "metrics_oof": (_is_mapping, "a mapping of metrics"),
+    "release": (_is_text, "text"),
+    "files": (_is_files, f"a mapping of {', '.join(DATA_FILES)} to SHA-256"),
+}

@@ -1,0 +1,236 @@
+"""A model package: a folder of data, named by its content, trusted only after every byte was checked.
+
+The digest of a package is the SHA-256 of `manifest.json`, which holds the SHA-256 of all other files. Nothing in a
+package is executable. The order of loading is the defense: sizes, then digests, then the manifest's rules, then array
+shapes and indices, then the golden inputs.
+"""
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featurestore.errors import DamagedTableError
+from featurestore.files import TEMPORARY, write_bytes
+from featurestore.fingerprints import bytes_digest
+from featurestore.matrices import matrix_bytes, matrix_from_bytes
+from registry.arrays import ArrayRuleError, Arrays, check_arrays
+from registry.errors import DamagedPackageError, PackageAbsentError, PackageContentError, WrongFeaturesError
+from registry.manifest import DATA_FILES, FORMAT, Manifest, ManifestRuleError, manifest_bytes, parse_manifest
+from registry.predict import predict
+
+MANIFEST = "manifest.json"
+ARRAYS, CARD, GOLDEN = DATA_FILES
+FILES = (MANIFEST, *DATA_FILES)
+
+MAX_BYTES = {MANIFEST: 64 << 20, ARRAYS: 512 << 20, CARD: 4 << 20, GOLDEN: 16 << 20}
+"""A larger file is refused unread. The largest arrays known are a 3D ResNet50's, 190 MB."""
+
+GOLDEN_TOLERANCE = 1e-9
+"""BLAS libraries of different processors differ by some 1e-15; a wrong array differs by far more."""
+
+MAX_GOLDEN = 64
+_PROBABILITY = "probability"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelPackage:
+    """A checked package, ready to predict with `registry.predict.predict`.
+
+    Args:
+        digest: The SHA-256 of the manifest's bytes.
+        manifest: What `manifest.json` holds.
+        arrays: The arrays by name, read-only.
+        golden: The golden inputs, shape (n, p).
+        card: What was known when the model was made, as Markdown.
+    """
+
+    digest: str
+    manifest: Manifest
+    arrays: Arrays = field(repr=False)
+    golden: NDArray[np.float64] = field(repr=False)
+    card: str = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """The model's name in `params.yaml`."""
+        return str(self.manifest["model"]["name"])
+
+    @property
+    def estimator(self) -> str:
+        """`lr`, `mlp` or `rf`."""
+        return str(self.manifest["model"]["estimator"])
+
+    @property
+    def activation(self) -> str:
+        """The hidden layers' activation of an mlp."""
+        return str(self.manifest["model"].get("activation", ""))
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The names of the feature columns in their order."""
+        return tuple(item["name"] for item in self.manifest["features"])
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """Operating points by name."""
+        return {name: float(value) for name, value in self.manifest["thresholds"].items()}
+
+
+def save_package(
+    folder: Path,
+    manifest: Mapping[str, object],
+    arrays: Mapping[str, NDArray[np.generic]],
+    golden_inputs: NDArray[np.float64],
+    card: str,
+) -> str:
+    """Writes a package and returns its digest; same content, same bytes.
+
+    Args:
+        folder: Where to; what lies there is replaced.
+        manifest: All keys of `registry.manifest` but `format` and `files`, which are added.
+        arrays: As `registry.arrays` names them.
+        golden_inputs: A few synthetic rows, shape (n, p), at least one; NaN allowed where the model imputes.
+        card: Markdown.
+
+    Raises:
+        PackageContentError: A rule of manifest, arrays or golden inputs is broken; nothing was written.
+    """
+    from safetensors.numpy import save
+
+    little = {name: np.ascontiguousarray(a, a.dtype.newbyteorder("<")) for name, a in sorted(arrays.items())}
+    contents = {ARRAYS: save(little), CARD: card.encode(), GOLDEN: b""}
+    try:
+        contents[GOLDEN] = _golden_bytes(manifest, contents, golden_inputs)
+        package = _assemble(manifest, contents)
+    except (ManifestRuleError, ArrayRuleError, WrongFeaturesError, DamagedPackageError) as error:
+        raise PackageContentError(str(error).splitlines()[0], where=f"package for {folder.parent.name}") from error
+    _replace(folder, {**contents, MANIFEST: manifest_bytes(package.manifest)})
+    return package.digest
+
+
+def load_package(folder: Path, digest: str | None = None) -> ModelPackage:
+    """Reads a package, checking everything before anything is used.
+
+    Args:
+        folder: The package's folder.
+        digest: The digest it must have; left out, the package is only checked against itself.
+
+    Raises:
+        PackageAbsentError: There is no such folder, or it has no manifest.
+        DamagedPackageError: A file is missing, too large, changed, or breaks a rule; the message names it.
+    """
+    if not (folder / MANIFEST).is_file():
+        raise PackageAbsentError("its bytes are not here", where=_short(folder))
+    strange = sorted(path.name for path in folder.iterdir() if path.name not in FILES)
+    if strange:
+        raise DamagedPackageError(f"holds files that belong to no package: {strange[:3]}", where=_short(folder))
+    return parse_package({name: _read(folder / name) for name in FILES}, digest, where=_short(folder))
+
+
+def parse_package(contents: Mapping[str, bytes], digest: str | None = None, where: str = "package") -> ModelPackage:
+    """Checks the bytes of a package's files and returns it; `load_package` says what is checked."""
+    try:
+        found = bytes_digest(contents[MANIFEST])
+        if digest is not None and found != digest:
+            raise DamagedPackageError(f"{MANIFEST} has digest {found[:12]}, not {digest[:12]}", where=where)
+        manifest = parse_manifest(contents[MANIFEST])
+        return _check(manifest, contents, found)
+    except (ManifestRuleError, ArrayRuleError, DamagedTableError, WrongFeaturesError) as error:
+        raise DamagedPackageError(str(error).splitlines()[0], where=where) from error
+
+
+def _assemble(manifest: Mapping[str, object], contents: Mapping[str, bytes]) -> ModelPackage:
+    files = {name: bytes_digest(contents[name]) for name in DATA_FILES}
+    data = manifest_bytes({**manifest, "format": FORMAT, "files": files})
+    return _check(parse_manifest(data), contents, bytes_digest(data))
+
+
+def _check(manifest: Manifest, contents: Mapping[str, bytes], digest: str) -> ModelPackage:
+    for name in DATA_FILES:
+        if bytes_digest(contents[name]) != manifest["files"][name]:
+            raise DamagedPackageError(f"{name} was changed after the package was made", where=digest[:12])
+    arrays = _arrays(contents[ARRAYS])
+    check_arrays(arrays, len(manifest["features"]), manifest["model"]["estimator"])
+    golden, wanted = _golden(contents[GOLDEN], manifest)
+    package = ModelPackage(
+        digest=digest, manifest=manifest, arrays=arrays, golden=golden, card=contents[CARD].decode(errors="replace")
+    )
+    _check_golden(package, wanted)
+    return package
+
+
+def _arrays(data: bytes) -> Arrays:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        return MappingProxyType(load(data))
+    except (SafetensorError, KeyError, ValueError, TypeError, OverflowError, MemoryError) as error:
+        raise ArrayRuleError(f"{ARRAYS} is unreadable: {error}") from error
+
+
+def _golden_bytes(manifest: Mapping[str, object], contents: Mapping[str, bytes], inputs: NDArray[np.float64]) -> bytes:
+    """Predicts the golden inputs with exactly the arrays that are stored."""
+    draft = _draft(manifest, contents)
+    inputs = np.asarray(inputs, dtype=np.float64)
+    if not 0 < len(inputs) <= MAX_GOLDEN:
+        raise ManifestRuleError(f"{len(inputs)} golden inputs; 1 to {MAX_GOLDEN} are allowed")
+    values = np.column_stack([inputs, predict(draft, inputs)]).T
+    return matrix_bytes([*draft.features, _PROBABILITY], [f"input_{i}" for i in range(len(inputs))], values)
+
+
+def _draft(manifest: Mapping[str, object], contents: Mapping[str, bytes]) -> ModelPackage:
+    files = dict.fromkeys(DATA_FILES, "0" * 64)
+    checked = parse_manifest(manifest_bytes({**manifest, "format": FORMAT, "files": files}))
+    arrays = _arrays(contents[ARRAYS])
+    check_arrays(arrays, len(checked["features"]), checked["model"]["estimator"])
+    return ModelPackage(digest="", manifest=checked, arrays=arrays, golden=np.empty((0, 0)), card="")
+
+
+def _golden(data: bytes, manifest: Manifest) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    names = [*(item["name"] for item in manifest["features"]), _PROBABILITY]
+    rows, _, values = matrix_from_bytes(data, max_rows=len(names), max_columns=MAX_GOLDEN, where=GOLDEN)
+    if rows != names or values.shape[1] == 0:
+        raise ManifestRuleError(f"{GOLDEN} names other features than {MANIFEST}")
+    return np.ascontiguousarray(values[:-1].T), values[-1]
+
+
+def _check_golden(package: ModelPackage, wanted: NDArray[np.float64]) -> None:
+    difference = float(np.max(np.abs(predict(package, package.golden) - wanted)))
+    if not difference <= GOLDEN_TOLERANCE:
+        raise DamagedPackageError(
+            f"golden inputs give other probabilities (by {difference:.2g}, allowed {GOLDEN_TOLERANCE:g})",
+            where=package.digest[:12],
+        )
+
+
+def _read(path: Path) -> bytes:
+    limit = MAX_BYTES[path.name]
+    try:
+        with path.open("rb") as handle:
+            data = handle.read(limit + 1)
+    except OSError as error:
+        raise DamagedPackageError(f"{path.name} is missing or unreadable", where=_short(path.parent)) from error
+    if len(data) > limit:
+        raise DamagedPackageError(f"{path.name} is larger than {limit >> 20} MiB", where=_short(path.parent))
+    return data
+
+
+def _replace(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Writes all files into a folder beside `folder` and puts it in its place."""
+    fresh = folder.with_name(f"{TEMPORARY}{os.getpid()}-{folder.name}")
+    shutil.rmtree(fresh, ignore_errors=True)
+    for name in (*DATA_FILES, MANIFEST):
+        write_bytes(fresh / name, contents[name])
+    shutil.rmtree(folder, ignore_errors=True)
+    fresh.rename(folder)
+
+
+def _short(folder: Path) -> str:
+    return f"{folder.parent.name}/{folder.name[:12]}"

@@ -1,0 +1,158 @@
+"""Prediction from a package's arrays, in numpy alone and equal to scikit-learn's to 1e-12.
+
+Every row is computed as if it came alone, so that a patient's probability has the same bits whether he is scored alone
+or among a thousand: matrix products go row by row, because BLAS sums in another order when there are more rows.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from registry.arrays import Arrays, mlp_layers
+from registry.errors import WrongFeaturesError
+
+Floats = NDArray[np.float64]
+
+_CELLS_AT_ONCE = 2_000_000
+"""How many tree walks are under way at a time; bounds memory to some tens of megabytes."""
+
+_ACTIVATIONS: dict[str, Callable[[Floats], Floats]] = {
+    "identity": lambda x: x,
+    "logistic": expit,
+    "tanh": np.tanh,
+    "relu": lambda x: np.maximum(x, 0.0),
+}
+
+ACTIVATIONS = tuple(_ACTIVATIONS)
+
+
+class Predicting(Protocol):
+    """What prediction needs of a package."""
+
+    @property
+    def arrays(self) -> Arrays:
+        """The arrays by name."""
+        ...
+
+    @property
+    def estimator(self) -> str:
+        """`lr`, `mlp` or `rf`."""
+        ...
+
+    @property
+    def activation(self) -> str:
+        """The hidden layers' activation of an mlp."""
+        ...
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The names of the columns in their order."""
+        ...
+
+
+def predict(package: Predicting, X: NDArray[np.floating]) -> Floats:
+    """Returns the probability of the positive class for each row.
+
+    Args:
+        package: A loaded package.
+        X: Features in the package's order, shape (n, p); NaN where a value is missing.
+
+    Returns:
+        Probabilities, shape (n,).
+
+    Raises:
+        WrongFeaturesError: The number of columns differs, or a value is infinite.
+    """
+    rows: Floats = np.ascontiguousarray(X, dtype=np.float64)
+    _check(package, rows)
+    return _ESTIMATORS[package.estimator](package, transform(package, rows))
+
+
+def transform(package: Predicting, X: Floats) -> Floats:
+    """Returns what reaches the estimator: imputed, reduced to the kept columns, scaled, projected; shape (n, k)."""
+    arrays = package.arrays
+    if "impute.median" in arrays:
+        X = np.where(np.isnan(X), arrays["impute.median"], X)
+    if "keep.index" in arrays:
+        X = X[:, arrays["keep.index"]]
+    if "scale.mean" in arrays:
+        X = (X - arrays["scale.mean"]) / arrays["scale.sd"]
+    if "pca.mean" in arrays:
+        # scikit-learn centers after the projection; another order moves the last bits, and a forest may then turn
+        axes = np.asarray(arrays["pca.components"], dtype=np.float64).T
+        X = _product(X, axes) - _product(np.asarray(arrays["pca.mean"], dtype=np.float64)[None, :], axes)
+    return np.ascontiguousarray(X)
+
+
+def _check(package: Predicting, X: Floats) -> None:
+    if X.ndim != 2 or X.shape[1] != len(package.features):
+        raise WrongFeaturesError(f"X has shape {X.shape}; the model needs (n, {len(package.features)})")
+    infinite = np.isinf(X)
+    if infinite.any():
+        names = [package.features[i] for i in np.flatnonzero(infinite.any(axis=0))[:5]]
+        raise WrongFeaturesError(f"infinite values in {', '.join(names)}")
+    if "impute.median" not in package.arrays and np.isnan(X).any():
+        raise WrongFeaturesError("missing values, and the model has no step that fills them")
+
+
+def _product(X: Floats, matrix: Floats) -> Floats:
+    return np.matmul(np.ascontiguousarray(X)[:, None, :], matrix)[:, 0, :]
+
+
+def _predict_lr(package: Predicting, X: Floats) -> Floats:
+    coefficients = np.asarray(package.arrays["lr.coef"], dtype=np.float64)[:, None]
+    score = _product(X, coefficients)[:, 0] + package.arrays["lr.intercept"]
+    return np.asarray(expit(score))
+
+
+def _predict_mlp(package: Predicting, X: Floats) -> Floats:
+    layers = list(mlp_layers(package.arrays))
+    for number, (weight, bias) in enumerate(layers):
+        X = _product(X, np.asarray(package.arrays[weight], dtype=np.float64)) + package.arrays[bias]
+        X = _ACTIVATIONS["logistic" if number == len(layers) - 1 else package.activation](X)
+    return X[:, 0]
+
+
+def _predict_rf(package: Predicting, X: Floats) -> Floats:
+    # scikit-learn's forests see float32 values and compare them with float64 thresholds
+    single = X.astype(np.float32)
+    forest = _Forest(package.arrays)
+    rows = max(1, _CELLS_AT_ONCE // forest.roots.size)
+    parts = [forest.share(single[first : first + rows]) for first in range(0, len(single), rows)]
+    return np.concatenate(parts) if parts else np.empty(0)
+
+
+class _Forest:
+    """Trees whose leaves point at themselves, so that all walks may go on until none moves."""
+
+    def __init__(self, arrays: Arrays) -> None:
+        start, left, right = (np.asarray(arrays[f"rf.{name}"], dtype=np.int64) for name in ("start", "left", "right"))
+        base = np.repeat(start[:-1], np.diff(start))
+        leaf, self_index = left < 0, np.arange(left.size)
+        self.roots = start[:-1]
+        self.left = np.where(leaf, self_index, base + left)
+        self.right = np.where(leaf, self_index, base + right)
+        self.feature = np.where(leaf, 0, arrays["rf.feature"])
+        self.threshold = np.asarray(arrays["rf.threshold"], dtype=np.float64)
+        self.value = np.asarray(arrays["rf.value"], dtype=np.float64)
+
+    def share(self, X: NDArray[np.float32]) -> Floats:
+        """Returns the mean share of class 1 in the leaves that each row of X (n, k) ends in, shape (n,)."""
+        rows = np.arange(len(X))[:, None]
+        node = np.broadcast_to(self.roots, (len(X), self.roots.size))
+        while True:
+            goes_left = X[rows, self.feature[node]].astype(np.float64) <= self.threshold[node]
+            after = np.where(goes_left, self.left[node], self.right[node])
+            if np.array_equal(after, node):
+                return np.ascontiguousarray(self.value[node]).sum(axis=1) / self.roots.size
+            node = after
+
+
+_ESTIMATORS: dict[str, Callable[[Predicting, Floats], Floats]] = {
+    "lr": _predict_lr,
+    "mlp": _predict_mlp,
+    "rf": _predict_rf,
+}

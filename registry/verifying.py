@@ -1,0 +1,101 @@
+"""Finding every fault of a registry: its chain, its moves, its evidence, its packages and training sets."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from featurestore.errors import RadmillError
+from featurestore.fingerprints import bytes_digest
+from featurestore.training_sets import TrainingSet
+from registry.errors import MoveRefusedError
+from registry.keeping import committed_ledger, rewriting_commits
+from registry.ledger import Complaint, Event, Ledger
+from registry.package import load_package
+from registry.states import RegistryState, after
+
+_PULL = "fetch it with `dvc pull`"
+_RESTORE = "delete the folder and fetch it again with `dvc pull`"
+
+
+def verify(study: Path, ledger: Ledger) -> list[Complaint]:
+    """Returns every fault, those of the ledger first; empty when all holds.
+
+    Args:
+        study: The study's root, a git repository.
+        ledger: Its ledger; evidence, packages and training sets lie beside it.
+    """
+    chain, history = ledger.complaints(), list(_against_git(study, ledger.path))
+    if chain:
+        return [*chain, *history]
+    events, models = ledger.events(), ledger.path.parent
+    return [*history, *_moves(events), *_evidence(models, events), *_bytes(models, events)]
+
+
+def _against_git(study: Path, path: Path) -> Iterator[Complaint]:
+    now = path.read_bytes() if path.is_file() else b""
+    if not now.startswith(committed_ledger(study, path)):
+        yield Complaint(where=path.name, what="lines that git has were changed or taken away")
+    for commit in rewriting_commits(study, path):
+        yield Complaint(where=path.name, what=f"commit {commit} took lines away from it")
+
+
+def _moves(events: list[Event]) -> Iterator[Complaint]:
+    state = RegistryState()
+    for event in events:
+        try:
+            state = after(state, event)
+        except MoveRefusedError as error:
+            yield Complaint(where=f"ledger.jsonl line {event.number}", what=error.what)
+
+
+def _evidence(models: Path, events: list[Event]) -> Iterator[Complaint]:
+    for event in events:
+        if not event.evidence:
+            continue
+        path = models / "evidence" / f"{event.evidence}.json"
+        where = f"evidence {event.evidence[:12]}"
+        if not path.is_file():
+            yield Complaint(where=where, what=f"is missing (event {event.number})", remedy="take it back from git")
+        elif bytes_digest(path.read_bytes()) != event.evidence:
+            yield Complaint(where=where, what="was changed after it was written", remedy="take it back from git")
+
+
+def _bytes(models: Path, events: list[Event]) -> Iterator[Complaint]:
+    for event in events:
+        if event.verb != "register":
+            continue
+        yield from _package(models, event.package)
+        yield from _training_set(models, str(event.details.get("training_set", "")))
+
+
+def _package(models: Path, digest: str) -> Iterator[Complaint]:
+    folder = models / "packages" / digest
+    where = f"package {digest[:12]}"
+    yield from _pointer(folder, where)
+    if not folder.is_dir():
+        yield Complaint(where=where, what="its bytes are not here", remedy=_PULL)
+        return
+    try:
+        load_package(folder, digest)
+    except RadmillError as error:
+        yield Complaint(where=where, what=error.what, remedy=_RESTORE)
+
+
+def _training_set(models: Path, digest: str) -> Iterator[Complaint]:
+    folder = models / "training" / digest
+    where = f"training set {digest[:12]}"
+    yield from _pointer(folder, where)
+    if not folder.is_dir():
+        yield Complaint(where=where, what="its bytes are not here", remedy=_PULL)
+        return
+    try:
+        found = TrainingSet.load(folder).digest
+    except RadmillError as error:
+        yield Complaint(where=where, what=error.what, remedy=_RESTORE)
+        return
+    if found != digest:
+        yield Complaint(where=where, what=f"has digest {found[:12]}", remedy=_RESTORE)
+
+
+def _pointer(folder: Path, where: str) -> Iterator[Complaint]:
+    if not folder.with_name(f"{folder.name}.dvc").is_file():
+        yield Complaint(where=where, what="has no .dvc file", remedy="take it back from git")
