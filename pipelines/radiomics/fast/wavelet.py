@@ -40,8 +40,8 @@ def wavelet_images(
     lowest = "L" * len(axes)
     for step in range(n_levels):
         rest = n_levels - 1 - step
-        first_taps = [_first_taps(scene, axis, rest, bank.dec_len) for axis in range(3)]
-        bands = _bands(data, axes, taps, first_taps)
+        n_wrapped = [_n_wrapped(scene, axis, rest, bank.dec_len) for axis in range(3)]
+        bands = _bands(data, axes, taps, n_wrapped)
         data = bands.pop(lowest)
         if step >= start_level:
             for name, band in bands.items():
@@ -65,8 +65,8 @@ def _taps(bank: pywt.Wavelet, dtype: np.dtype) -> dict[str, NDArray[np.floating]
     return {"L": low[order], "H": high[order]}
 
 
-def _first_taps(scene: Scene, axis: int, rest: int, length: int) -> NDArray[np.int64]:
-    """Returns with which tap the sum of each output begins: where a line's end wraps, taps inside it come first."""
+def _n_wrapped(scene: Scene, axis: int, rest: int, length: int) -> NDArray[np.int64]:
+    """Returns how many taps of each output lie beyond the line's end: they wrap, and are summed first and backwards."""
     size = scene.domain[axis] + scene.domain[axis] % 2
     half = length // 2
     first = scene.lower[axis] - rest * (length - 1 - half)
@@ -89,12 +89,12 @@ def _bands(
     data: NDArray[np.floating],
     axes: list[int],
     taps: dict[str, NDArray[np.floating]],
-    first_taps: list[NDArray[np.int64]],
+    n_wrapped: list[NDArray[np.int64]],
 ) -> dict[str, NDArray[np.floating]]:
     bands = {"": data}
     for axis in axes:
         bands = {
-            name + letter: _convolve(band, axis, taps[letter], first_taps[axis])
+            name + letter: _convolve(band, axis, taps[letter], n_wrapped[axis])
             for name, band in bands.items()
             for letter in ("L", "H")
         }
@@ -102,7 +102,7 @@ def _bands(
 
 
 def _convolve(
-    data: NDArray[np.floating], axis: int, taps: NDArray[np.floating], first_taps: NDArray[np.int64]
+    data: NDArray[np.floating], axis: int, taps: NDArray[np.floating], n_wrapped: NDArray[np.int64]
 ) -> NDArray[np.floating]:
     n_before = int(np.prod(data.shape[:axis], dtype=np.int64))
     n_after = int(np.prod(data.shape[axis + 1 :], dtype=np.int64))
@@ -111,26 +111,26 @@ def _convolve(
     flat = data.reshape(n_before, data.shape[axis], n_after)
     out = np.zeros((n_before, shape[axis], n_after), dtype=data.dtype)
     if n_after == 1:
-        _along_rows(flat[:, :, 0], out[:, :, 0], taps, first_taps)
+        _along_rows(flat[:, :, 0], out[:, :, 0], taps, n_wrapped)
     else:
-        _across_rows(flat, out, taps, first_taps)
+        _across_rows(flat, out, taps, n_wrapped)
     return out.reshape(shape)
 
 
 @njit(cache=True, nogil=True)
-def _across_rows(data, out, taps, first_taps):  # type: ignore[no-untyped-def]
+def _across_rows(data, out, taps, n_wrapped):  # type: ignore[no-untyped-def]
     n_taps = len(taps)
     for b in range(out.shape[0]):
         for i in range(out.shape[1]):
             for step in range(n_taps):
-                j = (first_taps[i] + step) % n_taps
+                j = step if step >= n_wrapped[i] else n_wrapped[i] - 1 - step
                 tap = taps[j]
                 for k in range(out.shape[2]):
                     out[b, i, k] += tap * data[b, i + n_taps - 1 - j, k]
 
 
 @njit(cache=True, nogil=True)
-def _along_rows(data, out, taps, first_taps):  # type: ignore[no-untyped-def]
+def _along_rows(data, out, taps, n_wrapped):  # type: ignore[no-untyped-def]
     n_taps = len(taps)
     for b in range(out.shape[0]):
         for j in range(n_taps):
@@ -138,10 +138,10 @@ def _along_rows(data, out, taps, first_taps):  # type: ignore[no-untyped-def]
             for i in range(out.shape[1]):
                 out[b, i] += tap * data[b, i + n_taps - 1 - j]
     for i in range(out.shape[1]):
-        if first_taps[i] == 0:
+        if n_wrapped[i] == 0:
             continue
         for b in range(out.shape[0]):
             out[b, i] = 0
             for step in range(n_taps):
-                j = (first_taps[i] + step) % n_taps
+                j = step if step >= n_wrapped[i] else n_wrapped[i] - 1 - step
                 out[b, i] += taps[j] * data[b, i + n_taps - 1 - j]
