@@ -44,27 +44,51 @@ def _spread(scene: Scene, values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def icosphere(subdivision: int, radius: float) -> NDArray[np.float64]:
-    """Returns the corners of a divided icosahedron on a sphere, shape (n, 3)."""
-    points = np.array(
-        [
-            rolled
-            for a in (-CORNER[0], CORNER[0])
-            for b in (-CORNER[1], CORNER[1])
-            for rolled in ((a, b, 0.0), (0.0, a, b), (b, 0.0, a))
-        ]
-    )
+    """Returns the corners of a divided icosahedron on a sphere, shape (n, 3).
+
+    Their order is that of trimesh: in single precision, the order of sums shows.
+    """
+    short, long = CORNER
+    points = np.zeros((12, 3))
+    for ring, (small, big) in enumerate([(0, 1), (1, 2), (2, 0)]):
+        for at, (a, b) in enumerate([(-1, 1), (1, 1), (-1, -1), (1, -1)]):
+            points[4 * ring + at, small], points[4 * ring + at, big] = a * short, b * long
+    faces = _faces(points)
     for _ in range(subdivision):
-        gaps = np.linalg.norm(points[:, None] - points[None], axis=2)
-        edge = np.sort(gaps, axis=1)[:, 1].max()
-        first, second = np.nonzero(np.triu((gaps > 0) & (gaps < edge * EDGE_SLACK)))
-        points = np.vstack([points, points[[first, second]].mean(axis=0)])
+        points, faces = _divided(points, faces)
         points = _on_sphere(points, radius)
     return points if subdivision else _on_sphere(points, radius)
 
 
 # Corners of the icosahedron in the unit sphere, 1/√(1+φ²) and φ/√(1+φ²), to the digits that trimesh keeps.
 CORNER = (0.5257311121191336, 0.85065080835204)
-EDGE_SLACK = 1.25  # divided faces have edges of slightly different length; the next distance is 1.6 times as long
+
+
+def _faces(points: NDArray[np.float64]) -> list[tuple[int, int, int]]:
+    gaps = np.linalg.norm(points[:, None] - points[None], axis=2)
+    near = (gaps > 0) & (gaps < gaps[gaps > 0].min() * 1.01)
+    n = len(points)
+    return [
+        (a, b, c)
+        for a in range(n)
+        for b in range(a + 1, n)
+        for c in range(b + 1, n)
+        if near[a, b] and near[b, c] and near[a, c]
+    ]
+
+
+def _divided(
+    points: NDArray[np.float64], faces: list[tuple[int, int, int]]
+) -> tuple[NDArray[np.float64], list[tuple[int, int, int]]]:
+    sides = {tuple(sorted(pair)) for a, b, c in faces for pair in ((a, b), (b, c), (c, a))}
+    ordered = sorted(sides, key=lambda side: side[::-1])
+    middle = {side: len(points) + at for at, side in enumerate(ordered)}
+    halves = points[np.array(ordered)].mean(axis=1)
+    smaller = []
+    for a, b, c in faces:
+        ab, bc, ca = (middle[tuple(sorted(pair))] for pair in ((a, b), (b, c), (c, a)))
+        smaller += [(a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca)]
+    return np.vstack([points, halves]), smaller
 
 
 def _on_sphere(points: NDArray[np.float64], radius: float) -> NDArray[np.float64]:
@@ -75,14 +99,26 @@ def _on_sphere(points: NDArray[np.float64], radius: float) -> NDArray[np.float64
 def _harmonics(
     points: NDArray[np.float64], n_levels: int, radius: float
 ) -> tuple[NDArray[np.complex128], NDArray[np.int64]]:
-    from scipy.special import sph_harm_y
-
     # PyRadiomics hands the polar angle over as the azimuth and the other way round.
     azimuth = np.arccos(np.true_divide(points[:, 2], radius))
     polar = np.arctan2(points[:, 1], points[:, 0])
     orders = [(n, m) for n in range(n_levels) for m in range(-n, n + 1)]
-    columns = [sph_harm_y(n, m, polar, azimuth) for n, m in orders]
+    columns = [_harmonic(n, m, azimuth, polar) for n, m in orders]
     return np.column_stack(columns), np.array([n for n, _ in orders])
+
+
+def _harmonic(n: int, m: int, azimuth: NDArray[np.float64], polar: NDArray[np.float64]) -> NDArray[np.complex128]:
+    """Returns a spherical harmonic as scipy's `sph_harm` gave it: `sph_harm_y` differs in the last bit.
+
+    Voxels with mirrored surroundings have equal patterns up to rounding, and percentiles fall between them.
+    """
+    from scipy.special import lpmv, poch
+
+    values = lpmv(abs(m), n, np.cos(polar)).astype(np.complex128)
+    if m < 0:
+        values *= (-1) ** abs(m) * poch(n + abs(m) + 1, -2 * abs(m))
+    values *= np.sqrt((2 * n + 1) * poch(n + m + 1, -2 * m) / (4 * np.pi))
+    return values * np.exp(1j * m * azimuth)
 
 
 def _patterns(
