@@ -56,8 +56,11 @@ def glcm_features(
     n_levels = len(gray.levels)
     if not len(kept):
         empty = dict.fromkeys(NAMES, float("nan"))
-        # PyRadiomics calls a flat region without pairs perfectly correlated where there are several directions.
-        empty["MCC"] = 1.0 if norm is None and n_levels < 2 and len(counts) > 1 else float("nan")
+        # PyRadiomics calls a flat region without pairs perfectly correlated where there are several directions,
+        # and sums nothing for its inverse variance where there is one matrix.
+        is_single = norm is not None or len(counts) == 1
+        if n_levels < 2:
+            empty["InverseVariance" if is_single else "MCC"] = 0.0 if is_single else 1.0
         return empty
     found = _directions(kept, gray.levels.astype(float), float(gray.levels[-1]))
     with np.errstate(invalid="ignore"):

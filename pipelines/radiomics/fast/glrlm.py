@@ -44,7 +44,9 @@ def glrlm_features(region: Region, gray: GrayLevels, runs: NDArray[np.int64], no
         matrices = (matrices * weights[:, None, None]).sum(axis=0, keepdims=True)
     kept = matrices[matrices.any(axis=(1, 2))]
     if not len(kept):
-        return dict.fromkeys(NAMES, float("nan"))
+        # Of a single empty matrix, PyRadiomics sums nothing for two features and divides by nothing for the others.
+        none = 0.0 if len(matrices) == 1 else float("nan")
+        return {**dict.fromkeys(NAMES, float("nan")), "RunEntropy": none, "RunVariance": none}
     levels = gray.levels.astype(float)
     found = np.array([sizes.matrix_features(matrix, levels) for matrix in kept])
     means = found.mean(axis=0)

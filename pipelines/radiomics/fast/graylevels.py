@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipelines.radiomics.fast.problems import TooManyBinsError
+from pipelines.radiomics.fast.problems import NotFiniteError, TooManyBinsError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +36,13 @@ def bin_edges(values: NDArray[np.generic], bin_width: float, bin_count: int | No
         bin_width: Width of a bin in the image's unit; edges are multiples of it.
         bin_count: Number of bins instead of a width, or None.
     """
+    minimum, maximum = values.min(), values.max()
+    if not (np.isfinite(minimum) and np.isfinite(maximum)):
+        raise NotFiniteError("the filtered region has values that are NaN or infinite")
     if bin_count is not None:
         edges = np.histogram(values, bin_count)[1]
         edges[-1] += 1  # the largest value belongs to the last bin
         return edges
-    minimum, maximum = values.min(), values.max()
     if values.dtype.kind in "iu":
         # Small integer types overflow in the sums below.
         minimum, maximum = np.int64(minimum), np.int64(maximum)

@@ -16,10 +16,11 @@ from pipelines.radiomics.fast.log_filter import REACH_SIGMA, SHORTEST_LINE
 from pipelines.radiomics.fast.masks import BoxedRegion, check_size, find_region, match_grid, open_mask
 from pipelines.radiomics.fast.normalizing import Normalization, mean_and_sd
 from pipelines.radiomics.fast.picture import Picture
-from pipelines.radiomics.fast.problems import NotFiniteError, RegionTooSmallError
+from pipelines.radiomics.fast.problems import FlatImageError, NotFiniteError, RegionTooSmallError
 from pipelines.radiomics.fast.reading import open_picture
 from pipelines.radiomics.fast.resampling import Origin, new_spacing, resample, target_grid
 from pipelines.radiomics.fast.scene import Index, Scene
+from pipelines.radiomics.fast.wavelet import is_tiny
 from pipelines.radiomics.settings import ExtractionSettings
 
 Source = sitk.Image | Path | str
@@ -125,7 +126,9 @@ def _held(scene: Scene, settings: ExtractionSettings) -> tuple[Index, Index]:
     domain = np.array(scene.domain)
     if "Wavelet" in settings.image_types:
         # Near an edge the transform takes up what lies at the other end.
-        wraps = (first < 0) | (last > domain)
+        now: dict[str, Any] = settings.effective("Wavelet")
+        flat_axis = now["force2Ddimension"] if now["force2D"] else None
+        wraps = (first < 0) | (last > domain) | is_tiny(scene, now["wavelet"], flat_axis)
         first, last = np.where(wraps, 0, first), np.where(wraps, domain, last)
     first, last = np.maximum(first, 0), np.minimum(last, domain)
     z0, y0, x0 = first.tolist()
@@ -157,6 +160,8 @@ def _normalization(picture: Picture, settings: ExtractionSettings, whole: WholeI
         mean, sd = whole.mean, whole.sd
     else:
         mean, sd = mean_and_sd(picture.image())
+    if not sd > 0:
+        raise FlatImageError(f"the standard deviation of the image is {sd:g}")
     return Normalization(mean=mean, sd=sd, scale=now["normalizeScale"], outliers=now["removeOutliers"])
 
 

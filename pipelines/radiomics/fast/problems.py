@@ -45,6 +45,20 @@ class NotFiniteError(ExtractionError):
     default_remedy = "repair the image, or leave those voxels out of the mask"
 
 
+class FlatImageError(ExtractionError):
+    """The whole image has one value, so that nothing can be normalized."""
+
+    code = "flat_image"
+    default_remedy = "check the image; without `normalize` a flat image has features"
+
+
+class TooThinError(ExtractionError):
+    """The image has two voxels along an axis, too few for a spline."""
+
+    code = "too_thin"
+    default_remedy = "set interpolator to sitkLinear, or do not resample"
+
+
 class TooManyBinsError(ExtractionError):
     """The gray levels would need more memory than a case may take."""
 

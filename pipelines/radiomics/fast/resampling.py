@@ -8,9 +8,12 @@ from numpy.typing import NDArray
 
 from pipelines.radiomics.fast.masks import BoxedRegion, check_within, find_region
 from pipelines.radiomics.fast.picture import Picture
+from pipelines.radiomics.fast.problems import TooThinError
 
 # The cubic spline's prefilter forgets a voxel within 24 others; windowed sinc and Gaussian reach less.
 SPLINE_REACH = 26
+# ITK's spline reads beyond its memory where an axis has two voxels, and gives other values every time.
+SPLINE_TOO_THIN = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +89,8 @@ def resample(
     resampler.SetSize(target.size)
     resampler.SetOutputOrigin(target.origin_mm)
     kind = getattr(sitk, interpolator) if isinstance(interpolator, str) else interpolator
+    if kind == sitk.sitkBSpline and SPLINE_TOO_THIN in image.size:
+        raise TooThinError(f"an image of {image.size} voxels cannot be resampled by splines")
     part = _needed(image, mask, target, in_place=kind not in (sitk.sitkBSpline, sitk.sitkNearestNeighbor))
     resampler.SetOutputPixelType(part.GetPixelID())
     resampler.SetInterpolator(kind)
