@@ -1,6 +1,7 @@
 """First order statistics of the gray values."""
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from pipelines.radiomics.fast.graylevels import GrayLevels
@@ -44,11 +45,11 @@ def firstorder_features(
     n = len(ordered)
     low, first, median, third, high = (_quantile(ordered, q) for q in (0.1, 0.25, 0.5, 0.75, 0.9))
     mean = values.mean()
-    centered = values - mean
-    squares = centered * centered
-    variance = squares.mean()
-    energy = float(np.square(values + shift).sum()) if shift else float(np.square(values).sum())
+    absolute, second, third_power, fourth, energy = _moments(values, mean, shift)
+    variance = second / n
     middle = ordered[np.searchsorted(ordered, low, "left") : np.searchsorted(ordered, high, "right")]
+    # Of two voxels, both lie outside their own percentiles.
+    robust = _moments(middle, middle.mean(), 0.0)[0] / len(middle) if len(middle) else float("nan")
     share = gray.counts / gray.counts.sum()
     flat = variance == 0
     return {
@@ -57,21 +58,40 @@ def firstorder_features(
         "Energy": energy,
         "Entropy": float(-np.sum(share * np.log2(share + EPSILON))),
         "InterquartileRange": third - first,
-        "Kurtosis": 0.0 if flat else float(np.dot(squares, squares) / n / variance**2),
+        "Kurtosis": 0.0 if flat else fourth / n / variance**2,
         "Maximum": float(ordered[-1]),
         "Mean": float(mean),
-        "MeanAbsoluteDeviation": float(np.abs(centered).mean()),
+        "MeanAbsoluteDeviation": absolute / n,
         "Median": median,
         "Minimum": float(ordered[0]),
         "Range": float(ordered[-1] - ordered[0]),
-        "RobustMeanAbsoluteDeviation": float(np.abs(middle - middle.mean()).mean()),
+        "RobustMeanAbsoluteDeviation": robust,
         "RootMeanSquared": float(np.sqrt(energy / n)),
-        "Skewness": 0.0 if flat else float(np.dot(squares, centered) / n / variance**1.5),
+        "Skewness": 0.0 if flat else third_power / n / variance**1.5,
         "TotalEnergy": energy * voxel_mm3,
         "Uniformity": float(np.sum(share**2)),
         "Variance": float(variance),
         "StandardDeviation": float(np.sqrt(variance)),
     }
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc"})
+def _moments(values, mean, shift):  # type: ignore[no-untyped-def]
+    """Returns sums of |d|, d², d³, d⁴ with d the distance from the mean, and of the squared shifted values."""
+    absolute = 0.0
+    second = 0.0
+    third = 0.0
+    fourth = 0.0
+    energy = 0.0
+    for i in range(len(values)):
+        d = values[i] - mean
+        square = d * d
+        absolute += abs(d)
+        second += square
+        third += square * d
+        fourth += square * square
+        energy += (values[i] + shift) * (values[i] + shift)
+    return absolute, second, third, fourth, energy
 
 
 def _quantile(ordered: NDArray[np.float64], q: float) -> float:

@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipelines.radiomics.fast.correlation import informational_second, maximal_correlations
+from pipelines.radiomics.fast.delicate import StockMatrices, informational_seconds, maximal_correlations, shades
 from pipelines.radiomics.fast.graylevels import GrayLevels
 from pipelines.radiomics.fast.offsets import distance_weights
 from pipelines.radiomics.fast.region import Region
@@ -38,6 +38,8 @@ NAMES = (
 )
 _IMC2 = NAMES.index("Imc2")
 _MCC = NAMES.index("MCC")
+_SHADE = NAMES.index("ClusterShade")
+_TENDENCY = NAMES.index("ClusterTendency")
 
 
 def glcm_features(
@@ -63,11 +65,12 @@ def glcm_features(
             empty["InverseVariance" if is_single else "MCC"] = 0.0 if is_single else 1.0
         return empty
     found = _directions(kept, gray.levels.astype(float), float(gray.levels[-1]))
-    with np.errstate(invalid="ignore"):
-        found[:, _IMC2] = informational_second(kept, found[:, _IMC2])
+    weights = None if norm is None else pair_weights(region, norm)
+    stock = StockMatrices(counts, gray.levels, weights, symmetric=symmetric)
+    found[:, _SHADE] = shades(found[:, _SHADE], found[:, _TENDENCY], stock)
     means = found.mean(axis=0)
-    means[_IMC2] = _mean_of_known(found[:, _IMC2])
-    means[_MCC] = _mean_of_known(maximal_correlations(kept)) if n_levels > 1 else 1.0
+    means[_IMC2] = _mean_of_known(informational_seconds(found[:, _IMC2], stock))
+    means[_MCC] = _mean_of_known(maximal_correlations(kept, stock)) if n_levels > 1 else 1.0
     return dict(zip(NAMES, map(float, means), strict=True))
 
 

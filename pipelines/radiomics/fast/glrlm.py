@@ -38,7 +38,8 @@ def glrlm_features(region: Region, gray: GrayLevels, runs: NDArray[np.int64], no
         runs: Counts of shape (directions, m, largest run).
         norm: `weightingNorm`: one matrix of all directions, weighted by their length, or None.
     """
-    matrices = runs.astype(np.float64)
+    used = np.flatnonzero(runs.any(axis=(0, 1)))
+    matrices = runs[:, :, : used[-1] + 1 if len(used) else 1].astype(np.float64)
     if norm is not None:
         weights = run_weights(region, norm)
         matrices = (matrices * weights[:, None, None]).sum(axis=0, keepdims=True)

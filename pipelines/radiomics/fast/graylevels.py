@@ -58,12 +58,8 @@ def bin_edges(values: NDArray[np.generic], bin_width: float, bin_count: int | No
 
 def gray_levels(values: NDArray[np.generic], edges: NDArray[np.generic]) -> GrayLevels:
     """Returns the gray level of each value: the number of edges that are not above it."""
-    bins = _digitize(np.ascontiguousarray(values), np.asarray(edges, dtype=np.float64))
-    counts = np.bincount(bins)
-    levels = np.flatnonzero(counts)
-    rank_of = np.zeros(len(counts), dtype=np.int32)
-    rank_of[levels] = np.arange(1, len(levels) + 1)
-    return GrayLevels(ranks=rank_of[bins], levels=levels, counts=counts[levels])
+    ranks, levels, counts = _digitize(np.ascontiguousarray(values), np.asarray(edges, dtype=np.float64))
+    return GrayLevels(ranks=ranks, levels=levels, counts=counts)
 
 
 @njit(cache=True, nogil=True)
@@ -72,6 +68,7 @@ def _digitize(values, edges):  # type: ignore[no-untyped-def]
     first = edges[0]
     width = (edges[-1] - first) / max(last - 1, 1)
     out = np.empty(len(values), np.int32)
+    counts = np.zeros(last + 1, np.int64)
     for i in range(len(values)):
         value = np.float64(values[i])
         guess = int((value - first) / width)
@@ -81,4 +78,11 @@ def _digitize(values, edges):  # type: ignore[no-untyped-def]
         while guess > 0 and value < edges[guess - 1]:
             guess -= 1
         out[i] = guess
-    return out
+        counts[guess] += 1
+    levels = np.flatnonzero(counts)
+    rank_of = np.zeros(last + 1, np.int32)
+    for k in range(len(levels)):
+        rank_of[levels[k]] = k + 1
+    for i in range(len(out)):
+        out[i] = rank_of[out[i]]
+    return out, levels, counts[levels]

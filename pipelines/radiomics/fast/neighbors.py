@@ -30,7 +30,7 @@ FLAT_COARSENESS = 1e6  # PyRadiomics's value where no gray level differs from it
 
 
 def surroundings(
-    region: Region, gray: GrayLevels, box: NDArray[np.int32], alpha: int
+    region: Region, gray: GrayLevels, box: NDArray[np.unsignedinteger], alpha: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Returns the dependence matrix and the NGTDM sums.
 
@@ -46,9 +46,43 @@ def surroundings(
     steps = region.flat(region.offsets)
     lookup = np.zeros(len(gray.levels) + 1, dtype=np.int32)
     lookup[1:] = gray.levels
-    if alpha == 0 and len(gray.levels) == gray.levels[-1]:
-        return _sweep_dense(box, region.places, steps, region.n_neighbors, len(gray.levels))
     return _sweep(box, lookup[box], region.places, steps, region.n_neighbors, len(gray.levels), alpha)
+
+
+def neighbor_sums(region: Region, gray: GrayLevels, box: NDArray[np.unsignedinteger]) -> NDArray[np.float64]:
+    """Returns the NGTDM sums of |level - mean of neighbors| at distance 1 in space, shape (m,).
+
+    The sums over 27 voxels are made along one axis after the other.
+    """
+    lookup = np.zeros(len(gray.levels) + 1, dtype=np.int32)
+    lookup[1:] = gray.levels
+    _, y, x = region.padded_shape
+    is_plain = len(gray.levels) == gray.levels[-1]
+    return _box_sums(box, lookup, is_plain, region.places, region.n_neighbors, y * x, x)
+
+
+@njit(cache=True, nogil=True)
+def _box_sums(box, lookup, is_plain, places, n_neighbors, plane, row):  # type: ignore[no-untyped-def]
+    codes = np.empty(len(box), np.int32)
+    for i in range(len(box)):
+        codes[i] = box[i]
+    if not is_plain:
+        for i in range(len(box)):
+            codes[i] = lookup[box[i]]
+    lines = np.zeros(len(box), np.int32)
+    planes = np.zeros(len(box), np.int32)
+    for i in range(1, len(box) - 1):
+        lines[i] = codes[i - 1] + codes[i] + codes[i + 1]
+    for i in range(row, len(box) - row):
+        planes[i] = lines[i - row] + lines[i] + lines[i + row]
+    sums = np.zeros(len(lookup) - 1)
+    for k in range(len(places)):
+        place = places[k]
+        code = codes[place]
+        total = planes[place - plane] + planes[place] + planes[place + plane] - code
+        if n_neighbors[k] > 0:
+            sums[np.int64(box[place]) - 1] += abs(code - total / n_neighbors[k])
+    return sums
 
 
 @njit(cache=True, nogil=True)
@@ -66,30 +100,10 @@ def _sweep(box, codes, places, steps, n_neighbors, n_levels, alpha):  # type: ig
             total += after + before
             dependent += (after != 0) & (abs(after - code) <= alpha)
             dependent += (before != 0) & (abs(before - code) <= alpha)
-        row = box[place] - 1
+        row = np.int64(box[place]) - 1
         matrix[row, dependent] += 1.0
         if n_neighbors[k] > 0:
             sums[row] += abs(code - total / n_neighbors[k])
-    return matrix, sums
-
-
-@njit(cache=True, nogil=True)
-def _sweep_dense(codes, places, steps, n_neighbors, n_levels):  # type: ignore[no-untyped-def]
-    matrix = np.zeros((n_levels, 2 * len(steps) + 1))
-    sums = np.zeros(n_levels)
-    for k in range(len(places)):
-        place = places[k]
-        code = codes[place]
-        total = 0
-        dependent = 0
-        for s in range(len(steps)):
-            after = codes[place + steps[s]]
-            before = codes[place - steps[s]]
-            total += after + before
-            dependent += np.int32(after == code) + np.int32(before == code)
-        matrix[code - 1, dependent] += 1.0
-        if n_neighbors[k] > 0:
-            sums[code - 1] += abs(code - total / n_neighbors[k])
     return matrix, sums
 
 

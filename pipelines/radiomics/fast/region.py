@@ -41,7 +41,7 @@ class Region:
         """Flat index of each region voxel in the padded box, ascending, shape (n,)."""
         z, y, x = np.nonzero(self.inside)
         rows = (z + self.reach) * self.padded_shape[1] + (y + self.reach)
-        return rows * self.padded_shape[2] + (x + self.reach)
+        return np.asarray(rows * self.padded_shape[2] + (x + self.reach), dtype=np.int64)
 
     @cached_property
     def near_offsets(self) -> NDArray[np.int64]:
@@ -63,16 +63,29 @@ class Region:
         _, y, x = self.padded_shape
         return np.asarray(offsets[:, 0] * y * x + offsets[:, 1] * x + offsets[:, 2], dtype=np.int64)
 
-    def spread(self, values: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Returns values of the region's voxels as a flat padded box with 0 outside."""
-        box = np.zeros(int(np.prod(self.padded_shape)), dtype=np.int32)
-        box[self.places] = values
+    def spread(self, ranks: NDArray[np.int32], highest: int) -> NDArray[np.unsignedinteger]:
+        """Returns ranks of the region's voxels as a flat padded box with 0 outside, in the smallest type they fit."""
+        kind = np.uint8 if highest <= np.iinfo(np.uint8).max else np.uint32
+        box = np.zeros(int(np.prod(self.padded_shape)), dtype=kind)
+        box[self.places] = ranks
         return box
+
+    @cached_property
+    def run_buffer(self) -> NDArray[np.unsignedinteger]:
+        """Working memory for run lengths, 16 places a voxel of the padded box."""
+        longest = max(self.inside.shape)
+        kind = np.uint8 if longest <= np.iinfo(np.uint8).max else np.uint32
+        return np.empty(16 * int(np.prod(self.padded_shape)), dtype=kind)
+
+    @cached_property
+    def label_buffer(self) -> NDArray[np.int32]:
+        """Working memory for zone labels of the padded box."""
+        return np.empty(int(np.prod(self.padded_shape)), dtype=np.int32)
 
     @cached_property
     def n_neighbors(self) -> NDArray[np.int32]:
         """Region voxels around each voxel at the distances asked for, shape (n,)."""
-        box = self.spread(np.ones(len(self.places), dtype=np.int32))
+        box = self.spread(np.ones(len(self.places), dtype=np.int32), 1)
         steps = self.flat(self.offsets)
         total = np.zeros(len(self.places), dtype=np.int32)
         for step in steps:
@@ -83,8 +96,15 @@ class Region:
     @cached_property
     def lines_repeat(self) -> NDArray[np.bool_]:
         """Whether some line along each near offset meets the region twice, shape (n,)."""
+        box = self.spread(np.ones(len(self.places), dtype=np.int32), 1)
+        touching = [bool(box[self.places + step].any()) for step in self.flat(self.near_offsets)]
+        if all(touching):
+            return np.array(touching, dtype=np.bool_)
         points = np.argwhere(self.inside)
-        return np.array([_meets_twice(points, offset) for offset in self.near_offsets], dtype=np.bool_)
+        repeats = [
+            close or _meets_twice(points, offset) for close, offset in zip(touching, self.near_offsets, strict=True)
+        ]
+        return np.array(repeats, dtype=np.bool_)
 
 
 def _meets_twice(points: NDArray[np.int64], offset: NDArray[np.int64]) -> bool:

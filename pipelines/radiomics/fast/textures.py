@@ -1,6 +1,7 @@
 """All feature classes of one image of the region."""
 
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,11 @@ from pipelines.radiomics.fast.glcm import glcm_features
 from pipelines.radiomics.fast.glrlm import glrlm_features
 from pipelines.radiomics.fast.glszm import glszm_features
 from pipelines.radiomics.fast.graylevels import GrayLevels, bin_edges, gray_levels
-from pipelines.radiomics.fast.neighbors import gldm_features, ngtdm_features, surroundings
-from pipelines.radiomics.fast.pairs import PAIR_LIMIT_BYTES, pair_bytes, pair_counts, run_counts
+from pipelines.radiomics.fast.neighbors import gldm_features, neighbor_sums, ngtdm_features, surroundings
+from pipelines.radiomics.fast.pairs import PAIR_LIMIT_BYTES, pair_bytes, pair_counts
 from pipelines.radiomics.fast.problems import NoNeighborError, TooManyBinsError
 from pipelines.radiomics.fast.region import Region
+from pipelines.radiomics.fast.sweep import Sweep, sweep
 
 ClassFeatures = dict[str, float]
 
@@ -33,8 +35,7 @@ class TextureClasses:
         self.values = values
         self.now = now
         self.gray: GrayLevels = gray_levels(values, bin_edges(values, now["binWidth"], now["binCount"]))
-        self.box = region.spread(self.gray.ranks)
-        self._around: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+        self.box = region.spread(self.gray.ranks, len(self.gray.levels))
 
     def features(self, families: Iterable[str]) -> dict[str, ClassFeatures]:
         """Returns the features of the classes by class.
@@ -46,10 +47,10 @@ class TextureClasses:
         computing: dict[str, Callable[[], ClassFeatures]] = {
             "firstorder": self._firstorder,
             "glcm": self._glcm,
-            "gldm": lambda: gldm_features(self.gray, self._surroundings()[0]),
+            "gldm": self._gldm,
             "glrlm": self._glrlm,
-            "glszm": lambda: glszm_features(self.region, self.gray, self.box),
-            "ngtdm": lambda: ngtdm_features(self.gray, self._surroundings()[1]),
+            "glszm": self._glszm,
+            "ngtdm": self._ngtdm,
         }
         return {family: computing[family]() for family in families}
 
@@ -72,16 +73,35 @@ class TextureClasses:
         return glcm_features(self.region, self.gray, counts, self.now["weightingNorm"], symmetric=symmetric)
 
     def _glrlm(self) -> ClassFeatures:
+        self._check_plane()
+        return glrlm_features(self.region, self.gray, self._swept.runs, self.now["weightingNorm"])
+
+    def _glszm(self) -> ClassFeatures:
+        self._check_plane()
+        return glszm_features(self.gray, self._swept.zone_ranks, self._swept.zone_sizes)
+
+    def _gldm(self) -> ClassFeatures:
+        self._check_offsets()
+        is_near = self.region.distances == (1,) and self.now["gldm_a"] == 0
+        return gldm_features(self.gray, self._swept.dependence if is_near else self._around[0])
+
+    def _ngtdm(self) -> ClassFeatures:
+        self._check_offsets()
+        is_near = self.region.distances == (1,) and self.region.flat_axis is None
+        sums = neighbor_sums(self.region, self.gray, self.box) if is_near else self._around[1]
+        return ngtdm_features(self.gray, sums)
+
+    @cached_property
+    def _swept(self) -> Sweep:
+        return sweep(self.region, self.gray, self.box)
+
+    @cached_property
+    def _around(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return surroundings(self.region, self.gray, self.box, self.now["gldm_a"])
+
+    def _check_plane(self) -> None:
         if not len(self.region.near_offsets):
             raise NoNeighborError("the region is a single voxel in the plane of texture")
-        runs = run_counts(self.region, self.gray, self.box)
-        return glrlm_features(self.region, self.gray, runs, self.now["weightingNorm"])
-
-    def _surroundings(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        self._check_offsets()
-        if self._around is None:
-            self._around = surroundings(self.region, self.gray, self.box, self.now["gldm_a"])
-        return self._around
 
     def _check_offsets(self) -> None:
         if not len(self.region.offsets):
