@@ -1,4 +1,4 @@
-"""The GLCM features that rest on a small difference or a small eigenvalue: ClusterShade, Imc2 and MCC.
+"""The GLCM features that rest on a small difference or a small eigenvalue: ClusterShade, Imc1, Imc2 and MCC.
 
 Where they are well determined they follow from sums and from a symmetric eigenproblem. Where they are noise
 (independent gray levels, symmetric distributions), PyRadiomics's value is the rounding error of its own order of
@@ -17,6 +17,8 @@ from pipelines.radiomics.fast.sizes import EPSILON
 WELL_DETERMINED = 1e-5
 # Cluster shade below this part of its natural size (tendency to the power 3/2) has cancelled.
 CANCELLED = 1e-6
+# Bits of marginal entropy below which Imc1 magnifies rounding beyond 1e-12.
+NEARLY_FLAT = 1e-3
 # Above this, absent gray levels are left out from the start: the order of sums may differ then.
 MOST_CELLS = 2**27
 
@@ -82,6 +84,20 @@ class StockMatrices:
         joint = -np.sum((px * py) * np.log2(px * py + EPSILON), (1, 2))
         return (joint + np.sum(p * np.log2(p + EPSILON), (1, 2)))[0]  # type: ignore[no-any-return]
 
+    def informational_firsts(self) -> NDArray[np.float64]:
+        """Returns Imc1 of each matrix."""
+        p = self.matrices
+        px, py = p.sum(2, keepdims=True), p.sum(1, keepdims=True)
+        entropy = -np.sum(p * np.log2(p + EPSILON), (1, 2))
+        entropy_x = -np.sum(px * np.log2(px + EPSILON), (1, 2))
+        entropy_y = -np.sum(py * np.log2(py + EPSILON), (1, 2))
+        cross = -np.sum(p * np.log2(px * py + EPSILON), (1, 2))
+        wider = np.fmax(entropy_x, entropy_y)
+        values = entropy - cross
+        values[wider != 0] /= wider[wider != 0]
+        values[wider == 0] = 0
+        return values[0]  # type: ignore[no-any-return]
+
     def correlations(self) -> NDArray[np.float64]:
         """Returns the maximal correlation coefficient of each matrix, from the unsymmetric eigenproblem."""
         p = self.matrices
@@ -106,6 +122,13 @@ def _quotient(
 def shades(found: NDArray[np.float64], tendencies: NDArray[np.float64], stock: StockMatrices) -> NDArray[np.float64]:
     """Returns the cluster shades, PyRadiomics's own where they have cancelled."""
     return stock.shades() if (np.abs(found) < CANCELLED * tendencies**1.5).any() else found
+
+
+def informational_firsts(
+    found: NDArray[np.float64], entropies: NDArray[np.float64], stock: StockMatrices
+) -> NDArray[np.float64]:
+    """Returns the Imc1, PyRadiomics's own where the marginal entropy it is divided by is next to nothing."""
+    return stock.informational_firsts() if (entropies < NEARLY_FLAT).any() else found
 
 
 def informational_seconds(gains: NDArray[np.float64], stock: StockMatrices) -> NDArray[np.float64]:

@@ -4,7 +4,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipelines.radiomics.fast.delicate import StockMatrices, informational_seconds, maximal_correlations, shades
+from pipelines.radiomics.fast.delicate import (
+    StockMatrices,
+    informational_firsts,
+    informational_seconds,
+    maximal_correlations,
+    shades,
+)
 from pipelines.radiomics.fast.graylevels import GrayLevels
 from pipelines.radiomics.fast.offsets import distance_weights
 from pipelines.radiomics.fast.region import Region
@@ -36,10 +42,12 @@ NAMES = (
     "SumEntropy",
     "SumSquares",
 )
+_IMC1 = NAMES.index("Imc1")
 _IMC2 = NAMES.index("Imc2")
 _MCC = NAMES.index("MCC")
 _SHADE = NAMES.index("ClusterShade")
 _TENDENCY = NAMES.index("ClusterTendency")
+_WIDER = len(NAMES)  # the larger marginal entropy, kept beside the features
 
 
 def glcm_features(
@@ -68,10 +76,11 @@ def glcm_features(
     weights = None if norm is None else pair_weights(region, norm)
     stock = StockMatrices(counts, gray.levels, weights, symmetric=symmetric)
     found[:, _SHADE] = shades(found[:, _SHADE], found[:, _TENDENCY], stock)
+    found[:, _IMC1] = informational_firsts(found[:, _IMC1], found[:, _WIDER], stock)
     means = found.mean(axis=0)
     means[_IMC2] = _mean_of_known(informational_seconds(found[:, _IMC2], stock))
     means[_MCC] = _mean_of_known(maximal_correlations(kept, stock)) if n_levels > 1 else 1.0
-    return dict(zip(NAMES, map(float, means), strict=True))
+    return dict(zip(NAMES, map(float, means[:_WIDER]), strict=True))
 
 
 def _mean_of_known(values: NDArray[np.float64]) -> float:
@@ -101,7 +110,7 @@ def pair_weights(region: Region, norm: str) -> NDArray[np.float64]:
 
 @njit(cache=True, nogil=True)
 def _directions(matrices, levels, highest):  # type: ignore[no-untyped-def]
-    out = np.empty((len(matrices), 24))
+    out = np.empty((len(matrices), 25))
     for d in range(len(matrices)):
         _direction(matrices[d], levels, highest, out[d])
     return out
@@ -178,6 +187,7 @@ def _direction(p, levels, highest, out):  # type: ignore[no-untyped-def]
     out[18] = entropy
     out[20] = largest
     out[23] = var_x
+    out[24] = wider
     _gaps(by_gap, highest, out)
     _sums(by_sum, out)
 

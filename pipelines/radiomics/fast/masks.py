@@ -78,44 +78,54 @@ def _channel(mask: sitk.Image, channel: int) -> Picture:
     return picture_of(sitk.VectorIndexSelectionCast(mask, channel))
 
 
-def find_region(voxels: NDArray[np.generic], label: int) -> BoxedRegion:
+def find_region(mask: Picture, label: int) -> BoxedRegion:
     """Returns the region with a label; fractions of a float mask count as the whole number below.
 
     Raises:
         EmptyMaskError: Nothing is segmented.
         LabelAbsentError: The label is not in the mask; the message lists those that are.
     """
-    if voxels.dtype.kind == "f":
-        voxels = np.trunc(voxels)
-    bounds = _bounds(np.ascontiguousarray(voxels), label)
-    if bounds[0] > bounds[1]:
-        present = [int(value) for value in np.unique(voxels) if value]
-        if not present:
-            raise EmptyMaskError("no voxel of the mask is segmented")
-        raise LabelAbsentError(f"label {label} is not in the mask; it has {present[:SHOWN_LABELS]}")
-    z0, z1, y0, y1, x0, x1 = (int(value) for value in bounds)
-    return BoxedRegion(voxels[z0 : z1 + 1, y0 : y1 + 1, x0 : x1 + 1] == label, (z0, y0, x0))
+    parts = {}
+    for z, plane in enumerate(mask.walk()):
+        whole = np.trunc(plane) if plane.dtype.kind == "f" else plane
+        y0, y1, x0, x1 = _bounds(whole, label)
+        if y0 < y1:
+            parts[z] = (y0, x0, whole[y0:y1, x0:x1] == label)
+    if not parts:
+        raise _nothing_found(mask, label)
+    z0, z1 = min(parts), max(parts) + 1
+    y0, x0 = (min(part[axis] for part in parts.values()) for axis in (0, 1))
+    y1, x1 = (max(part[axis] + part[2].shape[axis] for part in parts.values()) for axis in (0, 1))
+    inside = np.zeros((z1 - z0, y1 - y0, x1 - x0), dtype=np.bool_)
+    for z, (y, x, part) in parts.items():
+        inside[z - z0, y - y0 : y - y0 + part.shape[0], x - x0 : x - x0 + part.shape[1]] = part
+    return BoxedRegion(inside, (z0, int(y0), int(x0)))
+
+
+def _nothing_found(mask: Picture, label: int) -> EmptyMaskError | LabelAbsentError:
+    present = sorted({int(value) for plane in mask.walk() for value in np.unique(plane) if int(value)})
+    if not present:
+        return EmptyMaskError("no voxel of the mask is segmented")
+    return LabelAbsentError(f"label {label} is not in the mask; it has {present[:SHOWN_LABELS]}")
 
 
 @njit(cache=True, nogil=True)
-def _bounds(voxels, label):  # type: ignore[no-untyped-def]
-    n_z, n_y, n_x = voxels.shape
-    z0, z1, y0, y1, x0, x1 = n_z, -1, n_y, -1, n_x, -1
-    for z in range(n_z):
-        for y in range(n_y):
-            row = voxels[z, y]
-            found = 0
-            for x in range(n_x):
-                found |= np.int32(row[x] == label)
-            if not found:
-                continue
-            z0, z1 = min(z0, z), max(z1, z)
-            y0, y1 = min(y0, y), max(y1, y)
-            for x in range(n_x):
-                if row[x] == label:
-                    x0 = min(x0, x)
-                    x1 = max(x1, x)
-    return z0, z1, y0, y1, x0, x1
+def _bounds(plane, label):  # type: ignore[no-untyped-def]
+    n_y, n_x = plane.shape
+    y0, y1, x0, x1 = n_y, 0, n_x, 0
+    for y in range(n_y):
+        row = plane[y]
+        found = 0
+        for x in range(n_x):
+            found |= np.int32(row[x] == label)
+        if not found:
+            continue
+        y0, y1 = min(y0, y), y + 1
+        for x in range(n_x):
+            if row[x] == label:
+                x0 = min(x0, x)
+                x1 = max(x1, x + 1)
+    return y0, y1, x0, x1
 
 
 def match_grid(image: Picture, mask: Picture, label: int, tolerance: float | None, *, correct: bool) -> Picture:
@@ -130,7 +140,7 @@ def match_grid(image: Picture, mask: Picture, label: int, tolerance: float | Non
     if not correct:
         differences = compare_grids(image.grid, mask.grid, 0.0)
         raise GridMismatchError(f"the mask's grid differs: {'; '.join(differences)}")
-    check_within(image, mask, find_region(mask.voxels(), label))
+    check_within(image, mask, find_region(mask, label))
     resampler = sitk.ResampleImageFilter()
     resampler.SetSize(image.size)
     resampler.SetOutputSpacing(image.header.GetSpacing())

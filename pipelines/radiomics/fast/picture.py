@@ -1,6 +1,6 @@
 """An image whose voxels are read when, and only as far as, they are needed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from pipelines.images.grid import Grid
 
 
+Index = tuple[int, int, int]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Picture:
     """A scalar 3D image.
@@ -17,14 +20,15 @@ class Picture:
     Args:
         header: An image of one voxel that has the spacing, origin and direction.
         size: Size along x, y, z.
-        load: Reads slices from one index up to another (excluded), array (z, y, x) that holds at least these
-            slices and the index of its first one.
+        load: Reads the box from one index up to another (excluded), both (z, y, x).
+        walk: Yields one slice (y, x) after the other; a slice may be gone when the next one comes.
         source: The image itself where it is in memory as a whole.
     """
 
     header: sitk.Image
     size: tuple[int, int, int]
-    load: Callable[[int, int], tuple[NDArray[np.generic], int]]
+    load: Callable[[Index, Index], NDArray[np.generic]]
+    walk: Callable[[], Iterator[NDArray[np.generic]]]
     source: sitk.Image | None = None
 
     @property
@@ -51,7 +55,7 @@ class Picture:
 
     def voxels(self) -> NDArray[np.generic]:
         """Returns all voxels, (z, y, x)."""
-        return self.load(0, self.size[2])[0]
+        return self.load((0, 0, 0), self.shape)
 
     def image(self) -> sitk.Image:
         """Returns it as a SimpleITK image."""
@@ -75,7 +79,17 @@ def picture_of(image: sitk.Image) -> Picture:
     """Returns an image in memory as a picture, without copying its voxels."""
     voxels = sitk.GetArrayViewFromImage(image)
     x, y, z = image.GetSize()
-    return Picture(header=header_of(image), size=(x, y, z), load=lambda first, last: (voxels, 0), source=image)
+
+    def load(first: Index, last: Index) -> NDArray[np.generic]:
+        return voxels[tuple(slice(a, b) for a, b in zip(first, last, strict=True))]
+
+    return Picture(header=header_of(image), size=(x, y, z), load=load, walk=lambda: iter(voxels), source=image)
+
+
+def as_index(values: NDArray[np.generic]) -> Index:
+    """Returns three numbers as an index."""
+    z, y, x = (int(value) for value in values)
+    return z, y, x
 
 
 def header_of(image: sitk.Image | sitk.ImageFileReader) -> sitk.Image:

@@ -15,11 +15,11 @@ from pipelines.radiomics.base import EngineError, WholeImage
 from pipelines.radiomics.fast.log_filter import REACH_SIGMA, SHORTEST_LINE
 from pipelines.radiomics.fast.masks import BoxedRegion, check_size, find_region, match_grid, open_mask
 from pipelines.radiomics.fast.normalizing import Normalization, mean_and_sd
-from pipelines.radiomics.fast.picture import Picture
+from pipelines.radiomics.fast.picture import Index, Picture, as_index, picture_of
 from pipelines.radiomics.fast.problems import FlatImageError, NotFiniteError, RegionTooSmallError
 from pipelines.radiomics.fast.reading import open_picture
 from pipelines.radiomics.fast.resampling import Origin, new_spacing, resample, target_grid
-from pipelines.radiomics.fast.scene import Index, Scene
+from pipelines.radiomics.fast.scene import Scene
 from pipelines.radiomics.fast.wavelet import is_tiny
 from pipelines.radiomics.settings import ExtractionSettings
 
@@ -57,11 +57,11 @@ def prepare(image: Source, mask: Source, settings: ExtractionSettings, whole: Wh
     picture = open_picture(image, "image")
     outline = open_mask(mask, now["label_channel"])
     if settings.resampled_spacing_mm() is not None:
-        region = find_region(outline.voxels(), now["label"])
+        region = find_region(outline, now["label"])
         scene, found = _resampled(picture, outline, region, settings, whole)
     else:
         outline = _on_grid(picture, outline, now)
-        region = find_region(outline.voxels(), now["label"])
+        region = find_region(outline, now["label"])
         scene, found = _cut(picture, region, settings, whole), region
     check_size(found, now["minimumROIDimensions"], now["minimumROISize"])
     _check_finite(scene)
@@ -107,9 +107,7 @@ def _cut(picture: Picture, region: BoxedRegion, settings: ExtractionSettings, wh
     if now["preCrop"]:
         return _limited(scene, picture, now["padDistance"], normalization)
     first, last = _held(scene, settings)
-    voxels, start = picture.load(first[0], last[0])
-    cut = tuple(slice(a - s, b - s) for a, b, s in zip(first, last, (start, 0, 0), strict=True))
-    part = voxels[cut]
+    part = picture.load(first, last)
     return replace(
         scene,
         voxels=part if normalization is None else normalization.apply(part),
@@ -131,24 +129,19 @@ def _held(scene: Scene, settings: ExtractionSettings) -> tuple[Index, Index]:
         wraps = (first < 0) | (last > domain) | is_tiny(scene, now["wavelet"], flat_axis)
         first, last = np.where(wraps, 0, first), np.where(wraps, domain, last)
     first, last = np.maximum(first, 0), np.minimum(last, domain)
-    z0, y0, x0 = first.tolist()
-    z1, y1, x1 = last.tolist()
-    return (z0, y0, x0), (z1, y1, x1)
+    return as_index(first), as_index(last)
 
 
 def _limited(scene: Scene, picture: Picture, pad: int, normalization: Normalization | None) -> Scene:
     """Returns the scene as if the image ended a few voxels beyond the region's box."""
     first = np.maximum(np.array(scene.lower) - pad, 0)
     last = np.minimum(np.array(scene.lower) + scene.inside.shape + pad, scene.domain)
-    voxels, start = picture.load(int(first[0]), int(last[0]))
-    cut = tuple(slice(int(a) - s, int(b) - s) for a, b, s in zip(first, last, (start, 0, 0), strict=True))
-    part = voxels[cut]
-    z, y, x = (int(low) for low in np.array(scene.lower) - first)
+    part = picture.load(as_index(first), as_index(last))
     return replace(
         scene,
         voxels=part if normalization is None else normalization.apply(part),
         domain=part.shape,
-        lower=(z, y, x),
+        lower=as_index(np.array(scene.lower) - first),
     )
 
 
@@ -191,7 +184,7 @@ def _resampled(
     normalization = _normalization(picture, settings, whole)
     if np.allclose(picture.header.GetSpacing(), spacing):
         matched = match_grid(picture, mask, now["label"], now["geometryTolerance"], correct=True)
-        region = find_region(matched.voxels(), now["label"])
+        region = find_region(matched, now["label"])
         empty = Scene(
             voxels=np.empty((0, 0, 0)),
             start=(0, 0, 0),
@@ -206,7 +199,7 @@ def _resampled(
     target = target_grid(mask, region, spacing, now["padDistance"], origin)
     source = picture if normalization is None else _normalized(picture, normalization)
     image, outline = resample(source, mask, region, target, now["interpolator"])
-    region = find_region(sitk.GetArrayViewFromImage(outline), now["label"])
+    region = find_region(picture_of(outline), now["label"])
     voxels = sitk.GetArrayFromImage(image)
     x, y, z = image.GetSpacing()
     scene = Scene(
@@ -221,9 +214,8 @@ def _resampled(
 
 
 def _normalized(picture: Picture, normalization: Normalization) -> Picture:
-    def load(first: int, last: int) -> tuple[NDArray[np.generic], int]:
-        voxels, start = picture.load(first, last)
-        return normalization.apply(voxels[first - start : last - start]), first
+    def load(first: Index, last: Index) -> NDArray[np.generic]:
+        return normalization.apply(picture.load(first, last))
 
     return replace(picture, load=load, source=None)
 

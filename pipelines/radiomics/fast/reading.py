@@ -3,6 +3,7 @@
 import gzip
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -12,7 +13,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from pipelines.images.files import GRID_NOTE, restore_grid
-from pipelines.radiomics.fast.picture import Picture, header_of, picture_of
+from pipelines.radiomics.fast.picture import Index, Picture, header_of, picture_of
 from pipelines.radiomics.fast.problems import NotAVolumeError, UnreadableError
 
 _HEADER_BYTES = 348
@@ -56,10 +57,15 @@ def open_picture(source: sitk.Image | Path | str, what: str) -> Picture:
         restore_grid(header, layout.note.removeprefix(GRID_NOTE))
     x, y, z = reader.GetSize()
 
-    def load(first: int, last: int) -> tuple[NDArray[np.generic], int]:
-        return _slices(path, layout, (z, y, x), first, last)
+    shape = (z, y, x)
 
-    return Picture(header=header, size=(x, y, z), load=load)
+    def load(first: Index, last: Index) -> NDArray[np.generic]:
+        box = np.empty([b - a for a, b in zip(first, last, strict=True)], dtype=layout.dtype)
+        for at, whole in enumerate(_walk(path, layout, shape, first[0], last[0])):
+            box[at] = whole[first[1] : last[1], first[2] : last[2]]
+        return box
+
+    return Picture(header=header, size=(x, y, z), load=load, walk=lambda: _walk(path, layout, shape, 0, z))
 
 
 def check_volume(image: sitk.Image | sitk.ImageFileReader, what: str) -> None:
@@ -141,18 +147,18 @@ def _nifti_layout(path: Path) -> _Layout | None:
     return _Layout(np.dtype(f"<{_DTYPES[code]}"), int(start), note)
 
 
-def _slices(
-    path: Path, layout: _Layout, shape: tuple[int, int, int], first: int, last: int
-) -> tuple[NDArray[np.generic], int]:
-    slice_bytes = shape[1] * shape[2] * layout.dtype.itemsize
-    voxels = np.empty((last - first, *shape[1:]), dtype=layout.dtype)
+def _walk(path: Path, layout: _Layout, shape: Index, first: int, last: int) -> Iterator[NDArray[np.generic]]:
+    """Yields slices one after the other, each in the same memory, and reads no further than the last one."""
+    buffer = np.empty(shape[1:], dtype=layout.dtype)
+    target = memoryview(buffer.reshape(-1).view(np.uint8))
     try:
         with _opened(path) as handle:
-            _skip(handle, layout.start + first * slice_bytes)
-            _fill(handle, memoryview(voxels.reshape(-1).view(np.uint8)))
+            _skip(handle, layout.start + first * len(target))
+            for _ in range(first, last):
+                _fill(handle, target)
+                yield buffer
     except (OSError, EOFError, zlib.error) as error:
         raise UnreadableError(f"damaged: {error}", where=path.name) from error
-    return voxels, first
 
 
 def _skip(handle: BinaryIO, n_bytes: int) -> None:
@@ -167,7 +173,7 @@ def _skip(handle: BinaryIO, n_bytes: int) -> None:
 def _fill(handle: BinaryIO, target: memoryview) -> None:
     at = 0
     while at < len(target):
-        n_read = handle.readinto(target[at : at + _SKIP_BYTES * 4])  # type: ignore[attr-defined]
+        n_read = handle.readinto(target[at : at + _SKIP_BYTES])  # type: ignore[attr-defined]
         if not n_read:
             raise EOFError("it ends early")
         at += n_read

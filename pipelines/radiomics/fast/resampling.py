@@ -6,8 +6,8 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from pipelines.radiomics.fast.masks import BoxedRegion, check_within, find_region
-from pipelines.radiomics.fast.picture import Picture
+from pipelines.radiomics.fast.masks import BoxedRegion, check_within
+from pipelines.radiomics.fast.picture import Picture, as_index
 from pipelines.radiomics.fast.problems import TooThinError
 
 # The cubic spline's prefilter forgets a voxel within 24 others; windowed sinc and Gaussian reach less.
@@ -121,15 +121,9 @@ def _needed(image: Picture, mask: Picture, target: Target, *, in_place: bool) ->
     places = np.array([image.header.TransformPhysicalPointToContinuousIndex(point) for point in points])
     first = np.clip(np.floor(places.min(axis=0)) - SPLINE_REACH, 0, np.array(image.size) - 1).astype(int)
     last = np.clip(np.ceil(places.max(axis=0)) + SPLINE_REACH + 1, first + 1, image.size).astype(int)
-    voxels, start = image.load(int(first[2]), int(last[2]))
-    part = voxels[first[2] - start : last[2] - start, first[1] : last[1], first[0] : last[0]]
+    part = image.load(as_index(first[::-1]), as_index(last[::-1]))
     if not in_place or part.dtype != np.float64:
         return image.part(np.ascontiguousarray(part), tuple(first[::-1]))
     empty = np.zeros(image.shape, dtype=np.float64)
     empty[first[2] : last[2], first[1] : last[1], first[0] : last[0]] = part
     return image.part(empty, (0, 0, 0))
-
-
-def region_after(mask: sitk.Image, label: int) -> BoxedRegion:
-    """Returns the region in a resampled mask."""
-    return find_region(sitk.GetArrayViewFromImage(mask), label)
