@@ -22,6 +22,7 @@ demo: $(STAMP) ## a whole study on synthetic centers in demo/, from files to a s
 	cd demo && ../$(BIN)/radmill promote --why "first model of the demo"
 	cd demo && { ../$(BIN)/radmill score || test $$? -eq 1; }
 	cd demo && ../$(BIN)/radmill status
+	@echo "Open demo/reports/study.html; compare models with: cd demo && ../$(BIN)/radmill ui"
 
 test: $(STAMP) ## the test suite
 	$(BIN)/pytest

@@ -3,19 +3,21 @@
 A part that was written twice, because a run died between writing and reporting, has the same name and counts once.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from featurestore.errors import DamagedTableError
-from featurestore.files import atomic_path
+from featurestore.files import TEMPORARY, atomic_path
 from featurestore.fingerprints import combined_digest, row_digest
 from featurestore.schemas import TableSchema
 
 
-def append(root: Path, center: str, rows: list[dict[str, object]], schema: TableSchema) -> Path:
+def append(root: Path, center: str, rows: Sequence[Mapping[Any, object]], schema: TableSchema) -> Path:
     """Adds rows of one center as a new part.
 
     Args:
@@ -38,12 +40,13 @@ def append(root: Path, center: str, rows: list[dict[str, object]], schema: Table
 
 
 def read_history(root: Path, schema: TableSchema) -> pd.DataFrame:
-    """Reads all parts of all centers, sorted by key.
+    """Reads all parts of all centers, sorted by key. What a killed run left half written is no part.
 
     Raises:
         DamagedTableError: A part's content is not what its name says.
     """
-    parts = [_read(path, schema) for path in sorted(root.glob("center=*/*.parquet"))]
+    whole = (path for path in root.glob("center=*/*.parquet") if not path.name.startswith(TEMPORARY))
+    parts = [_read(path, schema) for path in sorted(whole)]
     table = pa.concat_tables(parts) if parts else schema.arrow().empty_table()
     return table.to_pandas().sort_values(list(schema.keys), kind="stable", ignore_index=True)
 

@@ -22,12 +22,7 @@ def describe(frame: pd.DataFrame, names: Sequence[str], by: Sequence[str] = ()) 
         by: Columns to group by, such as `center` and `phase`.
     """
     if by:
-        parts = [
-            describe(part, names).assign(**dict(zip(by, key if isinstance(key, tuple) else (key,), strict=True)))
-            for key, part in frame.groupby(list(by), sort=True)
-        ]
-        whole = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*by, "column"])
-        return whole[[*by, *(name for name in whole.columns if name not in by)]]
+        return _describe_groups(frame, names, by)
     values = frame[list(names)].astype(np.float64)
     quartiles = values.quantile([0.0, 0.25, 0.5, 0.75, 1.0])
     return pd.DataFrame(
@@ -40,6 +35,16 @@ def describe(frame: pd.DataFrame, names: Sequence[str], by: Sequence[str] = ()) 
             **dict(zip(("minimum", "q25", "median", "q75", "maximum"), quartiles.to_numpy(), strict=True)),
         }
     )
+
+
+def _describe_groups(frame: pd.DataFrame, names: Sequence[str], by: Sequence[str]) -> pd.DataFrame:
+    parts = []
+    for _, rows in frame.groupby(list(by), sort=True):
+        part = describe(rows, names)
+        for position, name in enumerate(by):
+            part.insert(position, name, str(rows[name].iloc[0]))
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*by, "column"])
 
 
 def probabilities(n: int = N_QUANTILES) -> NDArray[np.float64]:

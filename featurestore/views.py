@@ -120,7 +120,7 @@ def lacking(long: pd.DataFrame, service: FeatureService) -> pd.DataFrame:
     """Returns the patients who lack a phase of the service: `center`, `case_id`, `phases` (which are missing)."""
     if long.empty:
         return pd.DataFrame(columns=[*PATIENT_COLUMNS, "phases"])
-    usable = long[_has_values(long, _feature_names(long))]
+    usable = long[_has_values(long, feature_names(long))]
     present = usable.groupby(list(PATIENT_COLUMNS))["phase"].agg(set)
     patients = long[list(PATIENT_COLUMNS)].drop_duplicates().sort_values(list(PATIENT_COLUMNS))
     rows = [
@@ -144,8 +144,14 @@ def service_columns(view: FeatureView, service: FeatureService) -> dict[str, Col
     }
 
 
+def feature_names(long: pd.DataFrame) -> list[str]:
+    """Returns the feature columns of a table as read: neither key nor bookkeeping."""
+    skip = {*KEY_COLUMNS, *BOOKKEEPING}
+    return [name for name in long.columns if name not in skip]
+
+
 def _phase_part(long: pd.DataFrame, service: FeatureService, phase: str, *, is_exact: bool) -> pd.DataFrame:
-    names = service.wanted(_feature_names(long))
+    names = service.wanted(feature_names(long))
     rows = long[long["phase"] == phase]
     rows = rows[_has_values(rows, names)]
     _refuse_several(rows, phase)
@@ -174,11 +180,6 @@ def _exactly(wide: pd.DataFrame, columns: Sequence[str], view: str) -> pd.DataFr
             where=f"view {view}",
         )
     return wide[list(columns)]
-
-
-def _feature_names(long: pd.DataFrame) -> list[str]:
-    skip = {*KEY_COLUMNS, *BOOKKEEPING}
-    return [name for name in long.columns if name not in skip]
 
 
 def _has_values(rows: pd.DataFrame, names: list[str]) -> "pd.Series[bool]":

@@ -66,7 +66,7 @@ def choose(workspace: Workspace, params: Params, name: str | None) -> Candidate:
     return chosen
 
 
-def external_predictions(workspace: Workspace, name: str) -> list[dict[str, object]]:
+def external_predictions(workspace: Workspace, name: str) -> list[dict[Any, object]]:
     """Returns a candidate's predictions on external patients: center, case_id, y, p."""
     frame, _ = read_flat(workspace.evaluation / "predictions.parquet")
     rows = frame[(frame["model"] == name) & (frame["cohort"] == EXTERNAL)]

@@ -1,5 +1,6 @@
 """One image and its mask as a person names them: NIfTI or NRRD files, a DICOM folder, an RTSTRUCT or DICOM-SEG file."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import SimpleITK as sitk
@@ -11,7 +12,10 @@ from pipelines.ingest.dicom_series import read_series
 from pipelines.ingest.nifti import read_volume
 from pipelines.ingest.rtstruct import read_rtstruct
 
-READERS = {"rtstruct": read_rtstruct, "seg": read_dicom_seg}
+READERS: dict[str, Callable[[Path, sitk.Image, str], dict[str, sitk.Image]]] = {
+    "rtstruct": read_rtstruct,
+    "seg": read_dicom_seg,
+}
 
 
 class PairError(InputError):

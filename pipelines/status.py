@@ -59,9 +59,10 @@ def study_status(workspace: Workspace, params: Params) -> Status:
     status.n_refused = int(qc["status"].isin(REFUSALS).sum()) if len(qc) else 0
     status.facts = {
         "study": params.study.name,
-        "champion": _champion(workspace),
         "work": _work(workspace, params, status.tables["Centers, as sent"], status.tables["Cases"]),
         "free disk": f"{free_bytes(workspace.root) / 1e9:.0f} GB",
+        **_in_force(workspace),
+        **_incoming_facts(status.tables["Incoming hospitals"]),
         "study page": "reports/study.html" if (workspace.reports / "study.html").exists() else "not made yet",
     }
     if params.radmill.feature_set != FEATURE_SET:
@@ -141,8 +142,11 @@ def _case_rows(workspace: Workspace, qc: pd.DataFrame) -> list[Row]:
     if qc.empty:
         return []
     rows = []
-    ingest = qc[qc["stage"] == "ingest"]
-    for (role, center), group in ingest.groupby(["role", "center"], sort=False):
+    ingest = qc[(qc["stage"] == "ingest") & (qc["item"] == "")]  # rows with an item speak of that item alone
+    for role, center in ((role, center) for role in ROLES for center in sorted(set(ingest["center"]))):
+        group = ingest[(ingest["role"] == role) & (ingest["center"] == center)]
+        if group.empty:
+            continue
         counts = group["status"].value_counts()
         features = read_frame(workspace.features(role), centers=[center], columns=["case_id"])
         rows.append(
@@ -211,11 +215,27 @@ def _n_refused(root: Path) -> int:
     return int(qc["status"].isin(REFUSALS).sum()) if len(qc) else 0
 
 
-def _champion(workspace: Workspace) -> str:
+def _in_force(workspace: Workspace) -> Row:
+    """Returns the champion and its external result at the time it was registered."""
     from registry.lifecycle import Registry
 
-    champion = Registry(workspace.root).champion()
-    return f"{champion.model} (version {champion.number})" if champion else "none yet"
+    registry = Registry(workspace.root)
+    champion = registry.champion()
+    if champion is None:
+        return {"champion": "none yet: `radmill register`, then `radmill promote`"}
+    external = registry.evidence(champion)["metrics"].get("external", {})
+    return {
+        "champion": f"{champion.model} (version {champion.number})",
+        "external AUC": f"{interval(external)}, {external.get('n', 0)} patients",
+    }
+
+
+def _incoming_facts(rows: list[Row]) -> Row:
+    return {
+        f"incoming {row['center']}": f"{row['scored']} scored, {row['positive']} of them positive; "
+        f"{row['not scored']} cases not used"
+        for row in rows
+    }
 
 
 def _work(workspace: Workspace, params: Params, centers: list[Row], cases: list[Row]) -> str:

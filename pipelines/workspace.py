@@ -72,6 +72,11 @@ class Workspace:
         """Sizes and hashes of the files of a role's centers."""
         return self.root / "data" / "intake" / role
 
+    @property
+    def settings_files(self) -> Path:
+        """Hashes of the parameter files that `extraction` names, so that a change in one runs stages again."""
+        return self.root / "data" / "intake" / "settings.json"
+
     def cases(self, role: Role) -> Path:
         """Cropped volumes and masks."""
         return self.root / "data" / "cases" / role

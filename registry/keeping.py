@@ -29,7 +29,7 @@ def place(source: Path, target: Path, holds: Callable[[Path], object]) -> None:
     if target.is_dir() and _is_sound(target, holds):
         return
     fresh = target.with_name(f"{TEMPORARY}{os.getpid()}-{target.name}")
-    for path in sorted(source.iterdir()):
+    for path in sorted(path for path in source.iterdir() if path.is_file()):
         write_bytes(fresh / path.name, path.read_bytes())
     holds(fresh)
     shutil.rmtree(target, ignore_errors=True)

@@ -79,6 +79,9 @@ class Complaint:
     what: str
     remedy: str = "take the file back from git (`git log -- models/ledger.jsonl` shows who changed it)"
 
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}\n  remedy: {self.remedy}"
+
     def plain(self) -> dict[str, str]:
         """Returns the complaint as JSON types."""
         return asdict(self)

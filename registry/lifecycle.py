@@ -124,7 +124,8 @@ class Registry:
             CommandFailedError: DVC or git failed; the same call completes the work.
         """
         package = load_package(candidate_dir)
-        training_set = _training_digest(package, training_dir)
+        training_set = str(package.manifest["training_set"])
+        _require_set(training_dir, training_set)
         with self._event(f"register {model_name}"):
             known = self.state().versions.get(package.digest)
             self._keep(package.digest, candidate_dir, training_set, training_dir)
@@ -225,7 +226,7 @@ class Registry:
     def _keep(self, digest: str, candidate: Path, training_set: str, training: Path) -> None:
         package_folder, set_folder = self.models / "packages" / digest, self.models / "training" / training_set
         place(candidate, package_folder, lambda folder: load_package(folder, digest))
-        place(training, set_folder, TrainingSet.load)
+        place(training, set_folder, lambda folder: _require_set(folder, training_set))
         dvc_add(self.study, package_folder)
         dvc_add(self.study, set_folder)
 
@@ -258,11 +259,7 @@ class Registry:
         return content
 
 
-def _training_digest(package: ModelPackage, training_dir: Path) -> str:
-    found = TrainingSet.load(training_dir).digest
-    wanted = str(package.manifest["training_set"])
-    if found != wanted:
-        raise StaleCandidateError(
-            f"made from training set {wanted[:12]}; the one here is {found[:12]}", where=package.name
-        )
-    return found
+def _require_set(folder: Path, digest: str) -> None:
+    found = TrainingSet.load(folder).digest
+    if found != digest:
+        raise StaleCandidateError(f"made from training set {digest[:12]}; the one here is {found[:12]}")

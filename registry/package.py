@@ -170,9 +170,12 @@ def _arrays(data: bytes) -> Arrays:
     from safetensors.numpy import load
 
     try:
-        return MappingProxyType(load(data))
+        arrays = load(data)
     except (SafetensorError, KeyError, ValueError, TypeError, OverflowError, MemoryError) as error:
         raise ArrayRuleError(f"{ARRAYS} is unreadable: {error}") from error
+    for array in arrays.values():
+        array.flags.writeable = False
+    return MappingProxyType(arrays)
 
 
 def _golden_bytes(manifest: Mapping[str, object], contents: Mapping[str, bytes], inputs: NDArray[np.float64]) -> bytes:

@@ -1,11 +1,11 @@
 """Commands about features: of one case, and of the store."""
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from featurestore.fingerprints import canonical_json
 from pipelines.cli.terminal import print_table
 from pipelines.workspace import ROLES, Workspace
 
@@ -36,7 +36,8 @@ def compute(image: Path, mask: Path, settings: Path | None, engine: str, label: 
     from pipelines.radiomics.compute import compute as step
 
     picture, outline = read_pair(image, mask, roi)
-    click.echo(json.dumps(step(picture, outline, settings or DEFAULT_SETTINGS, engine, label), indent=2))
+    result = step(picture, outline, settings or DEFAULT_SETTINGS, engine, label)
+    click.echo(canonical_json(result, indent=2).decode())
 
 
 @click.group()
@@ -116,7 +117,7 @@ def _declared(workspace: Workspace, view: str, root: Path) -> tuple["Column", ..
     raise click.UsageError(f"there is no view {view} yet; `radmill features list` shows those there are")
 
 
-def _numbers(root: Path, names: list[str]) -> dict[str, dict[str, object]]:
+def _numbers(root: Path, names: list[str]) -> dict[str, dict[Any, object]]:
     from featurestore.statistics import describe as statistics
     from featurestore.tables import read_frame
 

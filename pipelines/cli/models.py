@@ -157,4 +157,9 @@ def _newest(versions: Sequence[object]) -> str:
 def _refill(workspace: Workspace) -> None:
     from pipelines.window import fill_window
 
-    print_facts(fill_window(workspace, load_params(workspace.params)))
+    summary = fill_window(workspace, load_params(workspace.params))
+    print_facts(
+        {"MLflow": f"{summary.runs} models, {summary.runs_written} written, {summary.versions_added} versions added"}
+    )
+    for remark in summary.remarks:
+        click.echo(f"- {remark}")

@@ -8,7 +8,7 @@ from typing import cast
 import click
 
 from featurestore.files import write_json
-from pipelines.cli.terminal import TerminalProgress, print_facts
+from pipelines.cli.terminal import TerminalProgress, print_facts, print_table
 from pipelines.params import Params, load_params
 from pipelines.workspace import ROLES, Role, Workspace
 
@@ -112,8 +112,23 @@ def _stage(work: str, body: Body) -> None:
     with workspace.lock(f"radmill {work}", name=work.replace(" ", "-")):
         summary = body(workspace, params)
     if is_dataclass(summary) and not isinstance(summary, type):
-        shown = {name: _short(value) for name, value in asdict(summary).items()}
-        print_facts({name: value for name, value in shown.items() if value not in (None, "")})
+        _show(work, asdict(summary))
+
+
+def _show(work: str, summary: dict[str, object]) -> None:
+    """Prints a stage's summary: what it says by center (or the like) as a table, the rest as facts."""
+    tables = {name: value for name, value in summary.items() if _is_table(value)}
+    for value in tables.values():
+        rows = cast("dict[str, dict[str, object]]", value)
+        print_table(
+            work, [{"": name, **{key: _short(item) for key, item in row.items()}} for name, row in rows.items()]
+        )
+    facts = {name: _short(value) for name, value in summary.items() if name not in tables}
+    print_facts({name: value for name, value in facts.items() if value not in (None, "")})
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, dict) and bool(value) and all(isinstance(row, dict) for row in value.values())
 
 
 def record_cost(workspace: Workspace, work: str, progress: TerminalProgress) -> None:

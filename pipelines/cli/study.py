@@ -55,9 +55,9 @@ def run(stage: str | None) -> None:
         params = load_params(workspace.params)
         reproduce(workspace, params, stage)
         if stage is None:
-            from pipelines.window import fill_window
+            from pipelines.window import refresh_window
 
-            fill_window(workspace, params)
+            refresh_window(workspace, params)
     click.echo("Up to date. `radmill status` shows where things stand; the study page is reports/study.html.")
 
 
@@ -86,9 +86,8 @@ def status(check: bool, as_json: bool) -> None:
 @click.option("--port", default=5000, show_default=True)
 def ui(port: int) -> None:
     """Start the MLflow UI on this machine and name the link that lands on the table of models."""
-    from registry.mirror import default_uri, models_link
-
     from pipelines.study import environment
+    from registry.mirror import default_uri, models_link
 
     workspace = Workspace.find()
     uri = default_uri(workspace.root)

@@ -26,8 +26,8 @@ MINIMUM_CURVE_PATIENTS = 20
 """Below this a flexible curve shows the neighborhoods, not the calibration."""
 
 MAXIMUM_ITERATIONS = 50
-SEPARATION_SLOPE = 100.0
-"""A coefficient above this comes from classes that the probabilities separate completely."""
+SEPARATION_SLOPE = 50.0
+"""A coefficient above this, per standard deviation, comes from classes that are separated completely."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +56,10 @@ def brier(y: Labels, p: Floats, counts: Floats, confidence: float) -> Estimate:
 
 
 def slope(y: Labels, p: Floats, confidence: float) -> Estimate:
-    """Returns the calibration slope with Wald's interval: 1 is right, below 1 the probabilities are too extreme.
+    """Returns the calibration slope with Wald's interval: 1 is right.
 
-    It is the coefficient of a logistic regression of the outcome on the logit of the probability.
+    Below 1 the probabilities are too extreme, above 1 too much alike. It is the coefficient of a logistic regression
+    of the outcome on the logit of the probability.
 
     Source: Cox 1958, Biometrika 45:562; Van Calster et al. 2019, BMC Medicine 17:230.
     """
@@ -67,7 +68,9 @@ def slope(y: Labels, p: Floats, confidence: float) -> Estimate:
     x = _logits(p)
     if np.ptp(x) < 1e-9:
         return absent("all probabilities are the same")
-    return _wald(_logistic(np.column_stack([np.ones(len(y)), x]), y, np.zeros(len(y))), 1, confidence)
+    spread = float(x.std())
+    design = np.column_stack([np.ones(len(y)), (x - x.mean()) / spread])
+    return _wald(_logistic(design, y, np.zeros(len(y))), 1, confidence, spread)
 
 
 def intercept(y: Labels, p: Floats, confidence: float) -> Estimate:
@@ -197,12 +200,12 @@ def _logistic(design: Floats, y: Labels, offset: Floats) -> tuple[Floats, Floats
     return None
 
 
-def _wald(fit: tuple[Floats, Floats] | None, index: int, confidence: float) -> Estimate:
+def _wald(fit: tuple[Floats, Floats] | None, index: int, confidence: float, unit: float = 1.0) -> Estimate:
     if fit is None:
         return absent("the probabilities separate the classes completely")
     beta, covariance = fit
-    half = z_value(confidence) * float(np.sqrt(covariance[index, index]))
-    value = float(beta[index])
+    half = z_value(confidence) * float(np.sqrt(covariance[index, index])) / unit
+    value = float(beta[index]) / unit
     return Estimate(value=value, low=value - half, high=value + half)
 
 

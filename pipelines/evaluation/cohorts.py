@@ -91,6 +91,7 @@ def out_of_fold(candidate: Candidate) -> CohortPredictions:
         out_of_fold=OutOfFold(
             p=frame[[p for p, _ in names]].to_numpy(np.float64),
             fold=frame[[fold for _, fold in names]].to_numpy(np.int64),
+            on_scale=frame["p_best"].to_numpy(np.float64),
         ),
         left_out={},
     )
@@ -195,7 +196,8 @@ def thresholds(
         rules: How each operating point follows from labels and probabilities.
     """
     stored = candidate.package.thresholds
-    found = {name: stored.get(name, rule(oof.y, oof.p)) for name, rule in rules.items()}
+    p = oof.p if oof.out_of_fold is None else oof.out_of_fold.on_scale
+    found = {name: stored.get(name, rule(oof.y, p)) for name, rule in rules.items()}
     return {name: float(value) for name, value in found.items() if value is not None}
 
 

@@ -2,8 +2,8 @@
 
 What `data/evaluation/` says about each cohort:
 
-- `training` is out of fold. Its area compares patients within a fold only (see `discrimination.fold_placements`);
-  its other measures use each patient's mean probability over repeats.
+- `training` is out of fold, with hyperparameters chosen without the fold (nested). Its area compares patients within a
+  fold only (see `discrimination.fold_placements`); its other measures use each patient's mean probability over repeats.
 - `training_apparent` is the model on the patients it was made from: how well it remembers, not how well it works.
 - `internal` are development patients kept aside by the split.
 - `external` pools the external centers, `external.<center>` has each alone.
@@ -39,6 +39,7 @@ PREDICTIONS = (
     Column(name="p", description="predicted probability; out of fold in the cohort training"),
 )
 COMPARED = (INTERNAL, EXTERNAL)
+CURVES_OF_BEST = (TRAINING, INTERNAL, EXTERNAL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +67,13 @@ def evaluate(workspace: Workspace, params: Params, progress: Progress | None = N
     Raises:
         StaleModelError: A model was made from another training set than the one that lies here.
     """
-    progress = progress or Silent()
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):  # sums in another order would give other bits
+        return _evaluate(workspace, params, progress or Silent())
+
+
+def _evaluate(workspace: Workspace, params: Params, progress: Progress) -> EvaluationSummary:
     removed = _sweep_models(workspace, params)
     found, absent = candidates(workspace, params)
     external = read_external(workspace, params)
@@ -137,6 +144,10 @@ def _write(
     for name, columns in tables.PLOTS.items():
         rows = [row for item in plots for row in item[name]]
         texts[f"plots/{name}.csv"] = tables.csv_text(rows, ("model", "cohort", *columns))
+        own = [row for row in rows if row["model"] == best_model(metrics)]
+        for cohort in CURVES_OF_BEST:  # one line a file is what `dvc plots` can draw
+            of_cohort = [row for row in own if row["cohort"] == cohort]
+            texts[f"plots/best/{name}_{cohort}.csv"] = tables.csv_text(of_cohort, columns)
     for name, text in texts.items():
         write_text(root / name, text)
         files.add(root / name)

@@ -16,12 +16,15 @@ class OutOfFold:
     """Cross-validated probabilities: one column a repeat, and the fold in which each patient was held out.
 
     Args:
-        p: Probabilities, shape (n, n_repeats).
+        p: Probabilities whose hyperparameters were chosen without the fold, shape (n, n_repeats).
         fold: Fold numbers, shape (n, n_repeats).
+        on_scale: Held-out probabilities of the fitted model's own hyperparameters, mean over repeats, shape (n,).
+            They lie on that model's scale, so thresholds come from them; their area is too high.
     """
 
     p: Floats
     fold: NDArray[np.integer]
+    on_scale: Floats
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -86,14 +89,16 @@ def judge(
 
 
 def best_model(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str | None:
-    """Returns the model with the largest cross-validated area, the first of equals; internal and external play no part.
+    """Returns the model with the largest cross-validated area; internal and external patients play no part.
+
+    Of equals the first by name is taken, in whatever order they are listed.
 
     Args:
         metrics: What `metrics.json` holds.
     """
     known = {name: cohorts["training"]["auc"] for name, cohorts in metrics.items()}
     known = {name: area for name, area in known.items() if area is not None}
-    return max(known, key=lambda name: known[name]) if known else None
+    return max(sorted(known), key=lambda name: known[name]) if known else None
 
 
 def rounded(content: Any) -> Any:

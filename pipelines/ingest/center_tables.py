@@ -88,6 +88,7 @@ def center_tables(data: CenterData, jobs: Sequence[Job]) -> CenterTables:
 
 def _add_patient(tables: CenterTables, data: CenterData, patient_id: str, jobs: Sequence[Job]) -> None:
     case_id, reason = data.pseudonym(patient_id), data.exclusion(patient_id)
+    tables.qc += _clinical_remarks(data, patient_id, is_used=reason is None)
     if reason is not None:
         if not jobs:
             tables.qc.append(_excluded(patient_key(data.center, case_id), reason))
@@ -99,18 +100,17 @@ def _add_patient(tables: CenterTables, data: CenterData, patient_id: str, jobs: 
     tables.outcomes.append(
         {**who, "label": row.label if row is not None else None, "value": row.label_value if row is not None else None}
     )
-    tables.qc += _clinical_remarks(data, patient_id)
     tables.qc += _absences(data, patient_id, jobs)
 
 
-def _clinical_remarks(data: CenterData, patient_id: str) -> list[Row]:
+def _clinical_remarks(data: CenterData, patient_id: str, *, is_used: bool) -> list[Row]:
     key, row = patient_key(data.center, data.pseudonym(patient_id)), data.row(patient_id)
     if row is None:
         return [_error_row(key, ClinicalMissingError(f"no row in {CLINICAL_FILE}"), item="clinical")]
     found = [
         qc_row(key, "warned", code=c.code, message=c.message, remedy=c.remedy, item=c.column) for c in row.complaints
     ]
-    if data.labelled and row.label is None:
+    if is_used and data.labelled and row.label is None:
         error = LabelMissingError(f"{data.rules.label.column} is empty in {CLINICAL_FILE}")
         found.append(_error_row(key, error, item="label"))
     return found

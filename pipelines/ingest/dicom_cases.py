@@ -16,6 +16,7 @@ from pipelines.ingest.sources import (
     DuplicateSentError,
     Found,
     ImageSource,
+    LocalizerError,
     MaskSource,
     MaskUnmatchedError,
     PatientUnknownError,
@@ -217,7 +218,7 @@ def _aside(one: Series, phases: list[str]) -> Remark:
     elif phases:
         error = PhaseAmbiguousError(f"series {named} matches {' and '.join(phases)}")
     elif one.is_localizer:
-        error = SeriesIgnoredError(f"series {named} is a localizer")
+        error = LocalizerError(f"series {named} is a localizer")
     else:
         error = SeriesIgnoredError(f"series {named} matches no phase")
     return Remark(error=error, patient_id=one.patient_id, item=one.uid, files=files)

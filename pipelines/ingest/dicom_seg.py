@@ -38,14 +38,13 @@ def read_dicom_seg(
 ) -> dict[str, sitk.Image]:
     """Returns a mask (uint8, 1 inside) for each segment that the rules name, by its label.
 
-    Frames are placed by their position, frames left out are empty. Where the segmentation's voxels coincide with the
-    image's, whatever their axis order, the mask is on the image's grid; else it is on its own grid, for the comparison
-    of grids to judge.
+    Frames are placed by position, those left out are empty. Where the voxels coincide with the image's, whatever their
+    axis order, the mask is on the image's grid; else on its own, for the comparison of grids to judge.
 
     Args:
         path: The segmentation.
         image: The image it was made on.
-        roi_pattern: A regular expression searched in segment labels; not asked when `roi_number` is given.
+        roi_pattern: A regular expression searched in labels; not asked when `roi_number` is given.
         roi_number: The SegmentNumber.
         threshold: From this occupancy on a voxel of a fractional segmentation is inside.
         notes: Takes what a person should know.
@@ -53,11 +52,8 @@ def read_dicom_seg(
     Raises:
         RoiNotFoundError: No segment matches; the message lists those there are.
         EmptyMaskError: The segments that match have no voxel inside.
-        GridMismatchError: Voxels inside lie off the image.
-        UnevenSlicesError: Frames lie at uneven distances.
-        TruncatedFileError: The file is cut off.
-        CompressionError: No plugin decodes the pixels.
-        UnreadableError: The file is no segmentation.
+        GridMismatchError, UnevenSlicesError: Voxels inside lie off the image, or frames on no common grid.
+        TruncatedFileError, CompressionError, UnreadableError: The file cannot be read.
     """
     notes = [] if notes is None else notes
     segmentation = _read(path)
@@ -65,18 +61,22 @@ def read_dicom_seg(
     masks = {}
     for number, name in wanted.items():
         frames = _inside(segmentation, number, threshold)
-        if not any(frame.pixels.any() for frame in frames):
-            notes.append(f"segment {name!r} is empty")
-            continue
-        placed = on_image(frames, Grid.of(image), name)
-        if placed is not None:
-            masks[name] = sitk.GetImageFromArray(placed)
-            masks[name].CopyInformation(image)
+        if any(frame.pixels.any() for frame in frames):
+            masks[name] = _mask(frames, image, name)
         else:
-            masks[name] = on_own_grid(frames, name)
+            notes.append(f"segment {name!r} is empty")
     if not masks:
         raise EmptyMaskError(f"no voxel lies inside {', '.join(repr(name) for name in wanted.values())}")
     return masks
+
+
+def _mask(frames: list[Frame], image: sitk.Image, name: str) -> sitk.Image:
+    placed = on_image(frames, Grid.of(image), name)
+    if placed is None:
+        return on_own_grid(frames, name)
+    mask = sitk.GetImageFromArray(placed)
+    mask.CopyInformation(image)
+    return mask
 
 
 def _inside(segmentation: _Segmentation, number: int, threshold: float) -> list[Frame]:

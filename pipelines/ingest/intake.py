@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from featurestore.errors import InputError
+from featurestore.files import write_json
+from featurestore.fingerprints import file_digest
 from featurestore.tables import centers_of, keep_centers, read_frame, write_center
 from pipelines.ingest.eligibility import read_rejected, rejections_digest
 from pipelines.ingest.file_index import FileIndex, SourceFile, walk
@@ -16,7 +18,7 @@ from pipelines.ingest.places import CenterEmptyError, IngestPlaces, NothingTaken
 from pipelines.ingest.pseudonyms import ensure_keys, load_key, path_id
 from pipelines.ingest.views import INTAKE, Row
 from pipelines.params import Params
-from pipelines.params.data import Center
+from pipelines.params.data import Center, ExtractionSection
 from pipelines.runner import Progress, Silent
 from pipelines.workspace import ROLES, Workspace
 
@@ -69,7 +71,9 @@ def intake(workspace: Workspace, params: Params, progress: Progress | None = Non
     """
     places = {role: study_places(workspace, params, role) for role in ROLES}
     if not any(has_raw(workspace, place) for place in places.values()):
-        return _summed([_kept(place) for place in places.values()])
+        kept = _summed([_kept(place) for place in places.values()])
+        write_settings(workspace, params.extraction)
+        return kept
     for place in places.values():
         place.check_folders()
     key_ids = ensure_keys(workspace, params)
@@ -78,7 +82,21 @@ def intake(workspace: Workspace, params: Params, progress: Progress | None = Non
         sections = {c: s.model_copy(update={"key_id": key_ids[c]}) for c, s in params.centers.of(role).items()}
         listed[role] = list_centers(place, sections, progress or Silent())
     _sweep_index(places["development"].index, set(key_ids))
+    write_settings(workspace, params.extraction)
     return _summed([write_intake(places[role], listed[role]) for role in ROLES])
+
+
+def write_settings(workspace: Workspace, extraction: ExtractionSection) -> None:
+    """Writes the hash of each parameter file that the settings name; empty where there is no such file.
+
+    DVC sees the name in `params.yaml` and not what the file says.
+    """
+    named = sorted(
+        {str(keys["file"]) for keys in (extraction.default, *extraction.by_phase.values()) if "file" in keys}
+    )
+    paths = {name: workspace.root / name for name in named}
+    digests = {name: file_digest(path) if path.is_file() else "" for name, path in paths.items()}
+    write_json(workspace.settings_files, digests)
 
 
 @dataclass(frozen=True, kw_only=True)

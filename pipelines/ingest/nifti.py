@@ -30,7 +30,10 @@ _MAXIMUM_LABELS_NAMED = 12
 
 
 def read_volume(path: Path, *, direction_tolerance: float = 1e-4, notes: list[str] | None = None) -> sitk.Image:
-    """Returns a 3D image: int16 when every voxel is a whole number in its range, else float32.
+    """Returns a 3D image with the smallest of int16, float32 and float64 that holds every voxel exactly.
+
+    So the same image gives the same features whatever type its sender chose: resampling rounds where the type is one of
+    whole numbers.
 
     Args:
         path: A NIfTI or NRRD file.
@@ -48,7 +51,10 @@ def read_volume(path: Path, *, direction_tolerance: float = 1e-4, notes: list[st
     voxels = sitk.GetArrayViewFromImage(image)
     if not np.isfinite(voxels).all():
         raise NonfiniteVoxelsError(f"{int((~np.isfinite(voxels)).sum())} voxels are no number")
-    return sitk.Cast(image, sitk.sitkInt16 if is_int16(voxels) else sitk.sitkFloat32)
+    if is_int16(voxels):
+        return sitk.Cast(image, sitk.sitkInt16)
+    is_single = np.array_equal(voxels.astype(np.float32), voxels)
+    return sitk.Cast(image, sitk.sitkFloat32 if is_single else sitk.sitkFloat64)
 
 
 def read_mask(

@@ -7,7 +7,6 @@ from featurestore.errors import CaseError
 from featurestore.fingerprints import digest
 from pipelines.ingest.dicom_header import DicomHeader
 from pipelines.ingest.file_index import SourceFile
-from pipelines.ingest.views import Status
 
 MaskKind = Literal["rtstruct", "seg", "volume"]
 Label = int | Literal["auto"]
@@ -19,6 +18,14 @@ class SeriesIgnoredError(CaseError):
     code = "series_ignored"
     status = "warned"
     default_remedy = "nothing, if it is not needed; else widen phases.<phase>.series_description"
+
+
+class LocalizerError(CaseError):
+    """A scout view for planning a scan; it is expected beside the phases and set aside."""
+
+    code = "localizer"
+    status = "ok"
+    default_remedy = ""
 
 
 class PhaseAmbiguousError(CaseError):
@@ -112,11 +119,6 @@ class Remark:
     phase: str = ""
     item: str = ""
     files: tuple[SourceFile, ...] = ()
-
-    @property
-    def status(self) -> Status:
-        """The status of the row."""
-        return "warned" if self.error.status == "warned" else "refused"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -108,7 +108,7 @@ def kept(tables: Mapping[str, CenterTables], note: str) -> IngestSummary:
 
 def code_counts(rows: Sequence[Row]) -> dict[str, int]:
     """Returns how often each code stands in rows of `qc`, the most frequent first."""
-    counts = Counter(str(row["code"]) for row in rows if row["code"])
+    counts = Counter(str(row["code"]) for row in rows if row["status"] != "ok")
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 

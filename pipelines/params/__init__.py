@@ -5,9 +5,19 @@ from pipelines.params.reading import (
     Operation,
     Params,
     edit_params,
+    in_key_order,
     load_operation,
     load_params,
     parse_params,
 )
 
-__all__ = ["CaseRules", "Operation", "Params", "edit_params", "load_operation", "load_params", "parse_params"]
+__all__ = [
+    "CaseRules",
+    "Operation",
+    "Params",
+    "edit_params",
+    "in_key_order",
+    "load_operation",
+    "load_params",
+    "parse_params",
+]

@@ -77,6 +77,7 @@ class TuningSection(Section):
         trials: How many settings are tried.
         folds: Parts of each cross-validation.
         repeats: How often the parts are drawn anew.
+        nested_repeats: In how many of these the settings are chosen without the part they are judged on.
         batch: Settings asked for at once; fixed, so that one worker or two give the same search.
         seed: Of sampler, folds and estimators.
     """
@@ -84,6 +85,7 @@ class TuningSection(Section):
     trials: int = Field(ge=1)
     folds: int = Field(ge=2)
     repeats: int = Field(ge=1)
+    nested_repeats: int = Field(default=1, ge=1)
     batch: int = Field(default=5, ge=1)
     seed: int
 

@@ -24,7 +24,6 @@ from pipelines.params.data import (
 from pipelines.params.modelling import EvaluationSection, Model, Service, SplitSection, TuningSection
 from pipelines.params.operation import ClusterSection, RegistrySection, ScoringSection
 
-
 S = TypeVar("S", bound=Section)
 
 
@@ -92,11 +91,20 @@ def _unknown(path: str, named: dict[str, list[str]], known: dict[str, Any]) -> l
     ]
 
 
+class Withdrawals(Section):
+    """Who withdrew: all that an operation reads of `cohort`, whose other rules come with the package."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    withdrawn: list[str] = []
+
+
 class Operation(Section):
     """What scoring reads of `params.yaml`: nothing that someone may be editing to tune a model."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
+    cohort: Withdrawals = Withdrawals()
     scoring: ScoringSection = ScoringSection()
     cluster: ClusterSection = ClusterSection()
 
@@ -120,8 +128,22 @@ def load_params(path: Path) -> Params:
 
 
 def parse_params(content: object, where: str = "params.yaml") -> Params:
-    """Checks settings that were read elsewhere."""
-    return _validated(Params, content, where)
+    """Checks settings that were read elsewhere.
+
+    Mappings come out in the order of their keys: how they stand in the file decides no value, because DVC does not see
+    it change. Where order means something, settings are lists.
+    """
+    return _validated(Params, in_key_order(content), where)
+
+
+def in_key_order(content: Any) -> Any:
+    """Returns the same content with every mapping sorted by key."""
+    match content:
+        case dict():
+            return {key: in_key_order(content[key]) for key in sorted(content, key=str)}
+        case list():
+            return [in_key_order(item) for item in content]
+    return content
 
 
 def _content(path: Path) -> object:
@@ -153,10 +175,16 @@ def edit_params(path: Path, edit: Callable[[Any], None]) -> None:
     editor = YAML()
     editor.preserve_quotes = True
     editor.width = 120
+    editor.indent(mapping=2, sequence=4, offset=2)
+    editor.representer.add_representer(type(None), _null)
     content = editor.load(path.read_text(encoding="utf-8"))
     edit(content)
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as handle:
         editor.dump(content, handle)
+
+
+def _null(representer: Any, _: None) -> Any:
+    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
 
 
 def _complaint(item: dict[str, Any]) -> str:

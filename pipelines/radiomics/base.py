@@ -74,12 +74,25 @@ class Extractor(Protocol):
 def as_image(source: sitk.Image | Path | str) -> sitk.Image:
     """Returns the image itself, or the one in the file.
 
+    A stored case gets its grid in double precision; other formats are read as ITK reads them.
+
     Raises:
         UnreadableError: The file is missing or no image.
     """
     if isinstance(source, sitk.Image):
         return source
+    path = Path(source)
     try:
-        return read_image(Path(source))
+        return read_image(path) if path.name.endswith((".nii", ".nii.gz")) else _read_other(path)
     except DamagedImageError as error:
         raise UnreadableError(error.what, where=error.where) from error
+
+
+def _read_other(path: Path) -> sitk.Image:
+    if not path.is_file():
+        raise UnreadableError("there is no such file", where=path.name)
+    try:
+        return sitk.ReadImage(str(path))
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1].rsplit("ITK ERROR: ", maxsplit=1)[-1]
+        raise UnreadableError(reason.replace(f"{path.parent}/", ""), where=path.name) from error

@@ -5,13 +5,13 @@ It is run without its whole-volume diagnostics and without its log, and its proc
 
 import importlib
 import importlib.util
+import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import radiomics
 import SimpleITK as sitk
 from radiomics.featureextractor import RadiomicsFeatureExtractor
 
@@ -21,8 +21,8 @@ from pipelines.radiomics.base import EngineError, ExtractionError, Features, Who
 from pipelines.radiomics.catalog import names
 from pipelines.radiomics.settings import ExtractionSettings
 
-_QUIET = 60
-"""PyRadiomics's verbosity above CRITICAL: what it has to say comes back as values or errors."""
+_QUIET = logging.CRITICAL + 1
+"""What PyRadiomics has to say comes back as values or errors, and not 31 times in a log."""
 
 _ITK_TOLERANCE = 1e-6
 """ITK's own default for coordinates and directions."""
@@ -153,7 +153,8 @@ def _check_finite(values: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> 
 
 
 def _extractor(settings: ExtractionSettings) -> RadiomicsFeatureExtractor:
-    made = RadiomicsFeatureExtractor(additionalInfo=False)
+    with _silent():
+        made = RadiomicsFeatureExtractor(additionalInfo=False)
     stated = {key: value for key, value in settings.setting.items() if key != "enableCExtensions"}
     made.settings.update({**stated, "additionalInfo": False, "geometryTolerance": None})
     made.enabledImagetypes = {name: dict(keys) for name, keys in settings.image_types.items()}
@@ -171,27 +172,42 @@ def _is_possible(family: str, settings: ExtractionSettings) -> bool:
 
 @contextmanager
 def _quiet(settings: ExtractionSettings) -> Iterator[None]:
-    """Silences PyRadiomics and gives ITK the settings' tolerance while the block runs."""
+    """Silences PyRadiomics, and gives ITK the settings' tolerance and one thread, while the block runs."""
     tolerance = settings.effective()["geometryTolerance"]
     process = sitk.ProcessObject
     before = process.GetGlobalDefaultCoordinateTolerance(), process.GetGlobalDefaultDirectionTolerance()
     now = _ITK_TOLERANCE if tolerance is None else float(str(tolerance))
-    radiomics.setVerbosity(_QUIET)
+    n_threads = process.GetGlobalDefaultNumberOfThreads()
     process.SetGlobalDefaultCoordinateTolerance(now)
     process.SetGlobalDefaultDirectionTolerance(now)
+    process.SetGlobalDefaultNumberOfThreads(1)  # sums over threads would depend on how many there are
     try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
+        with _silent(), warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             yield
     finally:
         process.SetGlobalDefaultCoordinateTolerance(before[0])
         process.SetGlobalDefaultDirectionTolerance(before[1])
+        process.SetGlobalDefaultNumberOfThreads(n_threads)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    log = logging.getLogger("radiomics")
+    level = log.level
+    log.setLevel(_QUIET)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def _from_first_voxel(crop: sitk.Image, whole: WholeImage) -> sitk.Image:
     """Returns the crop with zeros in front, so that its first voxel is the whole image's.
 
-    PyRadiomics lays its resampling grid from the first voxel of what it is given.
+    PyRadiomics lays its resampling grid from the first voxel of what it is given. Where that grid meets the image's
+    own, an integer image comes back exactly but for the last bit, and ITK then cuts off the fraction and does not
+    round: there a value of the whole image may differ by one unit from that of a crop, as it does between platforms.
     """
     return sitk.ConstantPad(crop, whole.lower, (0, 0, 0), 0)
 

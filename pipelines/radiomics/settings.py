@@ -9,6 +9,7 @@ import yaml
 
 from featurestore.errors import InputError
 from featurestore.fingerprints import digest
+from pipelines.params import in_key_order
 from pipelines.params.data import ExtractionSection
 from pipelines.radiomics.checking import SECTIONS, complaints
 from pipelines.radiomics.definitions import (
@@ -186,7 +187,7 @@ class ExtractionSettings:
 
 
 def settings_by_phase(section: ExtractionSection, phases: Sequence[str], root: Path) -> dict[str, ExtractionSettings]:
-    """Returns the settings of each phase: the default with the phase's own keys laid over it.
+    """Returns the settings of each phase: the default with the phase's own keys laid over it, all in order of keys.
 
     Args:
         section: The `extraction` section of `params.yaml`.
@@ -199,7 +200,9 @@ def settings_by_phase(section: ExtractionSection, phases: Sequence[str], root: P
     default = _resolved(section.default, root, "extraction.default")
     return {
         phase: ExtractionSettings.from_mapping(
-            _laid_over(default, _resolved(section.by_phase.get(phase, {}), root, f"extraction.by_phase.{phase}")),
+            in_key_order(
+                _laid_over(default, _resolved(section.by_phase.get(phase, {}), root, f"extraction.by_phase.{phase}"))
+            ),
             where=f"extraction of {phase}",
         )
         for phase in phases

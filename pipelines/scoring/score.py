@@ -3,6 +3,7 @@
 A second run writes nothing; a hospital that cannot be read does not hold up the others; a run that died is taken up.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from featurestore.views import FeatureService, wide_frame
 from pipelines.execution.extract import ExtractPlaces, extract_cases
 from pipelines.ingest.ingest import ingest_centers
 from pipelines.ingest.intake import intake_centers
-from pipelines.params import CaseRules
+from pipelines.params import CaseRules, load_operation
 from pipelines.params.operation import ScoringSection
 from pipelines.radiomics.settings import ExtractionSettings
 from pipelines.runner import Progress, Runner, Silent
@@ -95,6 +96,7 @@ class _Scorer:
     runner: Runner
     progress: Progress
     quiet_s: float
+    withdrawn: tuple[str, ...] = ()
 
     def center(self, center: str) -> CenterResult:
         """Scores one hospital's due cases."""
@@ -109,7 +111,7 @@ class _Scorer:
 
     def _read(self, center: str) -> None:
         places, sections = self.deployment.ingest(center), {center: self.deployment.section(center)}
-        rules = CaseRules.model_validate(self.package.manifest["rules"])
+        rules = case_rules(self.package.manifest, self.withdrawn)
         intake_centers(places, sections, self.progress, self.quiet_s)
         ingest_centers(places, rules, sections, self.runner, self.progress, quiet_s=self.quiet_s, labelled=False)
         extraction = self.package.manifest["extraction"]
@@ -157,7 +159,8 @@ class _Scorer:
 
     def _result(self, center: str, n_scored: int, n_patients: int) -> CenterResult:
         history = read_scores(self.deployment.scores)
-        own = current_scores(history[(history["package"] == self.package.digest) & (history["center"] == center)])
+        is_own = (history["package"] == self.package.digest) & (history["center"] == center)
+        own = current_scores(history[is_own & ~history["case_id"].isin(self.withdrawn)])
         _write_csv(self.deployment, center, own)
         return CenterResult(
             center=center,
@@ -175,6 +178,12 @@ class _Scorer:
         return {str(code): int(n) for code, n in counts.items()}
 
 
+def case_rules(manifest: Mapping[str, object], withdrawn: Sequence[str]) -> CaseRules:
+    """Returns the package's own rules, but for who withdrew: that is the study's to say, and may be later."""
+    rules = CaseRules.model_validate(manifest["rules"])
+    return rules.model_copy(update={"cohort": rules.cohort.model_copy(update={"withdrawn": list(withdrawn)})})
+
+
 def score(
     workspace: Workspace, scoring: ScoringSection, runner: Runner, progress: Progress | None = None
 ) -> ScoreSummary:
@@ -188,8 +197,9 @@ def score(
     champion = registry.champion()
     if champion is None:
         raise NoChampionError("no version is in force", where="models/ledger.jsonl")
-    deployment = Deployment(workspace)
-    scorer = _Scorer(deployment, champion, registry.package(champion), runner, progress or Silent(), scoring.quiet_s)
+    deployment, package = Deployment(workspace), registry.package(champion)
+    withdrawn = tuple(load_operation(workspace.params).cohort.withdrawn)
+    scorer = _Scorer(deployment, champion, package, runner, progress or Silent(), scoring.quiet_s, withdrawn)
     results = tuple(scorer.center(center) for center in deployment.hospitals())
     return ScoreSummary(model=champion.model, version=champion.number, centers=results)
 

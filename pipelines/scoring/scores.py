@@ -1,10 +1,10 @@
 """The history of scores, and what follows from it: which cases are due, and which score is current.
 
 A score belongs to a package and to the exact inputs it was computed from. The same case under the same package is
-scored once; a scan that was sent again and differs gives a new score that names the one it replaces.
+scored once; a scan that was sent again and differs gives a new score that names the one it replaces. So the latest
+score is always that of the present inputs, also when an earlier scan comes back.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +46,7 @@ def current_scores(history: pd.DataFrame) -> pd.DataFrame:
 
 
 def due_patients(patients: pd.DataFrame, history: pd.DataFrame, package: str) -> pd.DataFrame:
-    """Returns the patients that have no score yet under the package and their present inputs.
+    """Returns the patients whose current score under the package is not of their present inputs, or who have none.
 
     Args:
         patients: One row a patient with center, case_id and inputs.
@@ -56,15 +56,15 @@ def due_patients(patients: pd.DataFrame, history: pd.DataFrame, package: str) ->
     Returns:
         The due rows with `sequence` and `replaces` filled.
     """
-    own = history[history["package"] == package]
-    known = set(zip(own["center"], own["case_id"], own["inputs"], strict=True))
+    current = current_scores(history[history["package"] == package])
+    known = set(zip(current["center"], current["case_id"], current["inputs"], strict=True))
     keys = list(zip(patients["center"], patients["case_id"], patients["inputs"], strict=True))
     due = patients[[key not in known for key in keys]]
-    last = current_scores(own).set_index(["center", "case_id"])
-    before = [last.loc[key] if (key := (c, i)) in last.index else None for c, i in _pairs(due)]
+    last = current.set_index(["center", "case_id"])
+    before = last.reindex(pd.MultiIndex.from_frame(due[["center", "case_id"]]))
     return due.assign(
-        sequence=[1 if row is None else int(row["sequence"]) + 1 for row in before],
-        replaces=["" if row is None else str(row["inputs"]) for row in before],
+        sequence=before["sequence"].fillna(0).astype(int).to_numpy() + 1,
+        replaces=before["inputs"].fillna("").to_numpy(),
     )
 
 
@@ -92,18 +92,19 @@ def append_scores(
     Returns:
         How many were added.
     """
-    facts: dict[str, object] = {"package": package, "model": model, "version": version, "threshold": threshold}
-    scored = due.assign(**facts, probability=probabilities, positive=probabilities >= threshold)
+    scored = due.assign(
+        package=package,
+        model=model,
+        version=version,
+        threshold=threshold,
+        probability=probabilities,
+        positive=probabilities >= threshold,
+    )
     for center, rows in scored.groupby("center", sort=True):
-        records: Sequence[dict[str, object]] = rows[list(SCORES.names())].to_dict("records")
-        append(root, str(center), list(records), SCORES)
+        append(root, str(center), rows[list(SCORES.names())].to_dict("records"), SCORES)
     return len(scored)
 
 
 def read_scores(root: Path) -> pd.DataFrame:
     """Returns all scores ever given, sorted by center, case and package."""
     return read_history(root, SCORES)
-
-
-def _pairs(frame: pd.DataFrame) -> list[tuple[str, str]]:
-    return list(zip(frame["center"], frame["case_id"], strict=True))

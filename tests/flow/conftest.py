@@ -46,7 +46,7 @@ def call(folder: Path, *arguments: str, check: bool = True) -> subprocess.Comple
     own = Path(sys.executable).parent
     env = {**os.environ, "PATH": f"{own}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(
-        [str(own / arguments[0]), *arguments[1:]],
+        [shutil.which(arguments[0], path=env["PATH"]) or arguments[0], *arguments[1:]],
         cwd=folder,
         env=env,
         capture_output=True,

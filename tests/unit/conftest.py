@@ -231,6 +231,7 @@ def _write_oof(workspace: Workspace, name: str, part: TrainingSet) -> None:
             p[held], fold[held] = 1 / (1 + np.exp(-logits)), number
         frame[f"p_{repeat}"], frame[f"fold_{repeat}"] = p, fold
     frame.insert(3, "p", frame[[f"p_{r}" for r in range(REPEATS)]].mean(axis=1))
+    frame["p_best"] = frame["p"]
     kinds = {"center": "string", "case_id": "string", "y": "integer"} | {f"fold_{r}": "integer" for r in range(REPEATS)}
     columns = tuple(Column(name=column, kind=kinds.get(column, "float")) for column in frame.columns)  # type: ignore[arg-type]
     write_flat(workspace.model(name) / "oof.parquet", frame, columns)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pipelines.evaluation import calibration, curves, discrimination, estimates, operating, utility
+from pipelines.evaluation.metrics import best_model
 
 RNG_SEED = 4
 
@@ -110,6 +111,14 @@ def test_constant_probabilities_are_named_not_fitted() -> None:
     assert discrimination.auc_estimate(y, p, 0.95).value == 0.5
 
 
+def test_probabilities_in_a_narrow_band_have_a_steep_slope_and_are_not_called_separated() -> None:
+    rng = np.random.default_rng(RNG_SEED)
+    x = rng.normal(size=300)
+    y = (rng.uniform(size=300) < 1 / (1 + np.exp(-x))).astype(int)
+    found = calibration.slope(y, 1 / (1 + np.exp(-x / 500)), 0.95)
+    assert found.value == pytest.approx(500, rel=0.3)
+
+
 def test_separated_classes_have_no_slope_but_a_reason() -> None:
     y = np.repeat([0, 1], 20)
     assert "separate" in calibration.slope(y, np.linspace(0.1, 0.9, 40), 0.95).reason
@@ -171,3 +180,9 @@ def test_holm_keeps_missing_tests_out_of_the_count() -> None:
     corrected = estimates.holm(np.array([0.01, np.nan, 0.04]))
     assert corrected[[0, 2]] == pytest.approx([0.02, 0.04])
     assert np.isnan(corrected[1])
+
+
+def test_of_equally_good_models_the_first_by_name_is_best_in_whatever_order_they_are_listed() -> None:
+    """The stage lists models as params.yaml does, the page as metrics.json does."""
+    equal = {"training": {"auc": 0.7}}
+    assert best_model({"b": equal, "a": equal}) == best_model({"a": equal, "b": equal}) == "a"

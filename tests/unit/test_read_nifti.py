@@ -80,6 +80,12 @@ def test_fractions_and_large_numbers_become_float32(tmp_path: Path) -> None:
         np.testing.assert_array_equal(sitk.GetArrayFromImage(image), voxels)
 
 
+def test_double_precision_is_kept_where_it_is_used(tmp_path: Path) -> None:
+    voxels = np.arange(120).reshape(SHAPE) / 7
+    image = read_volume(saved(tmp_path / "a.nii.gz", voxels))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(image), voxels)
+
+
 def test_label_absent_lists_what_is_there_and_what_auto_would_take(tmp_path: Path) -> None:
     voxels = np.zeros(SHAPE, dtype=np.uint8)
     voxels[1, 2, 3] = 2

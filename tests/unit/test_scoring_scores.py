@@ -35,6 +35,22 @@ def test_a_changed_scan_gives_a_new_score_that_names_the_old(tmp_path: Path) -> 
     assert latest.loc["b", "sequence"] == 1
 
 
+def test_a_scan_that_comes_back_is_the_current_one_again(tmp_path: Path) -> None:
+    for scan in ("x", "x2", "x"):
+        assert score(tmp_path, patients(a=scan)) == 1
+    assert score(tmp_path, patients(a="x")) == 0
+    latest = current_scores(read_scores(tmp_path)).iloc[0]
+    assert latest[["inputs", "replaces", "sequence"]].tolist() == ["x", "x2", 3]
+
+
+def test_what_a_killed_run_left_half_written_stops_no_later_run(tmp_path: Path) -> None:
+    score(tmp_path, patients(a="x"))
+    (part,) = tmp_path.rglob("*.parquet")
+    part.with_name(f".tmp-123-{part.name}").write_bytes(part.read_bytes()[:100])
+    assert score(tmp_path, patients(a="x", b="y")) == 1
+    assert len(read_scores(tmp_path)) == 2
+
+
 def test_another_package_scores_all_again_beside_the_first(tmp_path: Path) -> None:
     score(tmp_path, patients(a="x"))
     assert score(tmp_path, patients(a="x"), package="p2") == 1

@@ -1,0 +1,118 @@
+"""A Dask cluster of warm worker processes on this machine, each taking one case at a time.
+
+Nothing listens beyond the loopback interface, there is no dashboard, and the workers leave interrupts to the driver.
+"""
+
+import logging
+import os
+import signal
+from multiprocessing import current_process
+from typing import Any
+
+from pipelines.execution.problems import ClusterError, MainGuardError
+
+_START_TIMEOUT_S = 60.0
+
+_CONFIG = {
+    "distributed.scheduler.allowed-failures": 0,
+    "distributed.scheduler.work-stealing": False,
+    "distributed.scheduler.worker-ttl": None,  # compiled code may silence a worker for long; the driver keeps time
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.terminate": 0.95,
+    "distributed.nanny.pre-spawn-environ": {
+        "MALLOC_TRIM_THRESHOLD_": 65536,
+        "OMP_NUM_THREADS": 1,
+        "MKL_NUM_THREADS": 1,
+        "OPENBLAS_NUM_THREADS": 1,
+        "NUMBA_NUM_THREADS": 1,
+        "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": 1,
+    },
+}
+
+
+class LocalPool:
+    """Worker processes on this machine.
+
+    Args:
+        n_workers: How many.
+        memory_bytes: The memory each may use before it is ended.
+
+    Raises:
+        ClusterError: They do not start.
+        MainGuardError: This process is itself being started by another one.
+    """
+
+    def __init__(self, n_workers: int, memory_bytes: int) -> None:
+        self.n_workers = n_workers
+        self.memory_bytes = memory_bytes
+        self._refuse_to_nest()
+        self.client, self._cluster = self._start()
+        self.names = tuple(str(key) for key in self._cluster.workers)
+
+    def addresses(self) -> dict[str, str]:
+        """Returns where each worker can be reached now, by its name; one that is being restarted is left out."""
+        workers = self.client.scheduler_info(n_workers=-1)["workers"]
+        return {str(worker["name"]): address for address, worker in workers.items()}
+
+    def kill(self, name: str) -> None:
+        """Ends a worker at once; its guardian starts another under the same name."""
+        pid = next((nanny.pid for key, nanny in self._cluster.workers.items() if str(key) == name), None)
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Ends all workers, whatever they do."""
+        for name, nanny in list(self._cluster.workers.items()):
+            nanny.auto_restart = False
+            self.kill(str(name))
+        self.client.close(timeout=2)
+        self._cluster.close(timeout=10)
+
+    def _start(self) -> tuple[Any, Any]:
+        import dask
+        from distributed import Client, LocalCluster
+
+        try:
+            with dask.config.set(_CONFIG):
+                cluster = LocalCluster(
+                    n_workers=self.n_workers,
+                    threads_per_worker=1,
+                    processes=True,
+                    memory_limit=self.memory_bytes,
+                    host="127.0.0.1",
+                    dashboard_address="127.0.0.1:0",
+                    scheduler_kwargs={"dashboard": False},
+                    silence_logs=logging.CRITICAL + 1,
+                )
+                client = Client(cluster, set_as_default=False)
+                client.wait_for_workers(self.n_workers, timeout=_START_TIMEOUT_S)
+                client.register_plugin(_make_plugin())
+        except (OSError, RuntimeError, TimeoutError) as error:
+            raise ClusterError(f"{self.n_workers} worker processes did not start: {error}") from error
+        return client, cluster
+
+    @staticmethod
+    def _refuse_to_nest() -> None:
+        if getattr(current_process(), "_inheriting", False):
+            raise MainGuardError("workers cannot be started while a script is being imported by one")
+
+
+def ignore_interrupts() -> None:
+    """Leaves Ctrl-C to the driver, which ends the workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _make_plugin() -> Any:
+    from distributed import WorkerPlugin
+
+    class Deaf(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped
+        """Ignores interrupts from the terminal, in restarted workers too."""
+
+        name = "radmill-interrupts"
+
+        def setup(self, worker: Any) -> None:
+            ignore_interrupts()
+
+    return Deaf()

@@ -1,0 +1,172 @@
+"""The regions to measure: stored cases with their settings, and the fingerprint of all that decides their features."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+from featurestore.entities import KEY_COLUMNS, CaseKey
+from featurestore.errors import InputError
+from featurestore.fingerprints import digest
+from featurestore.tables import centers_of, read_table
+from pipelines.params.data import Margin
+from pipelines.radiomics.base import WholeImage
+from pipelines.radiomics.engines import check_crops, engine_versions
+from pipelines.radiomics.settings import ExtractionSettings
+
+_BYTES_A_VOXEL = 130.0
+"""Eight wavelet bands, their inputs and the filters' copies, all in double precision."""
+
+
+class MarginTooSmallError(InputError):
+    """The stored margin is smaller than what the filters reach, so a crop would give other values than its image."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Region:
+    """One outlined region as ingest stored it.
+
+    Args:
+        key: Whose it is.
+        is_primary: Whether features of the patient come from it; the others serve agreement between observers.
+        image: The stored image, relative to the cases folder.
+        mask: The stored mask, relative to the cases folder.
+        hashes: Of voxels and of bytes, as ingest wrote them.
+        whole: What it was cut from; nothing when it is the whole image.
+        spacing_mm: Distance of voxel centers along x, y, z.
+        n_voxels: Voxels of the stored image.
+    """
+
+    key: CaseKey
+    is_primary: bool
+    image: str
+    mask: str
+    hashes: dict[str, str]
+    whole: WholeImage | None
+    spacing_mm: tuple[float, float, float]
+    n_voxels: int
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> "Region":
+        """Returns the region that a row of the view `cases` describes."""
+        size = _triple(row, "size_{}", int)
+        whole = WholeImage(
+            mean=row["image_mean"],
+            sd=row["image_sd"],
+            max_abs=row["image_max_abs"],
+            size=_triple(row, "full_size_{}", int),
+            lower=_triple(row, "crop_{}", int),
+        )
+        return cls(
+            key=CaseKey(**{name: row[name] for name in KEY_COLUMNS}),
+            is_primary=bool(row["is_primary"]),
+            image=row["image"],
+            mask=row["mask"],
+            hashes={name: row[name] for name in ("image_hash", "mask_hash", "image_bytes_hash", "mask_bytes_hash")},
+            whole=None if whole.size == size else whole,
+            spacing_mm=_triple(row, "spacing_{}_mm", float),
+            n_voxels=size[0] * size[1] * size[2],
+        )
+
+    def memory_mb(self) -> float:
+        """Returns the memory that measuring it is expected to need."""
+        return self.n_voxels * _BYTES_A_VOXEL / 1e6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """All that decides features besides the region.
+
+    Args:
+        by_phase: The settings of each phase.
+        engine: Which engine computes.
+        feature_set: The version of radmill's own part.
+    """
+
+    by_phase: Mapping[str, ExtractionSettings]
+    engine: str
+    feature_set: str
+
+    def fingerprint(self, region: Region) -> str:
+        """Returns the hash of all that decides a region's features; no voxel is read for it."""
+        settings = self.by_phase[region.key.phase]
+        needs_whole = settings.whole_image_keys() or settings.resampled_spacing_mm() is not None
+        return digest(
+            {
+                "image": region.hashes["image_hash"],
+                "mask": region.hashes["mask_hash"],
+                "whole": asdict(region.whole) if region.whole is not None and needs_whole else None,
+                "settings": settings.fingerprint(),
+                "engine": self.engine,
+                "versions": engine_versions(self.engine),
+                "feature_set": self.feature_set,
+            }
+        )
+
+    def check_crops(self, regions: list[Region]) -> None:
+        """Checks that the engine is exact on the crops among the regions.
+
+        Raises:
+            EngineError: It would need the whole image.
+        """
+        for phase in sorted({region.key.phase for region in regions if region.whole is not None}):
+            check_crops(self.engine, self.by_phase[phase])
+
+
+def stored_settings(settings: ExtractionSettings) -> ExtractionSettings:
+    """Returns the settings as they hold for stored masks.
+
+    These are 1 inside: which label the region had in the center's file is the matter of `ingest.roi.label`.
+    """
+    return replace(settings, setting={**settings.setting, "label": 1, "label_channel": 0})
+
+
+def read_regions(cases: Path, phases: Mapping[str, object]) -> dict[str, list[Region]]:
+    """Returns the regions of each center in the view `cases`, those of phases without settings left out.
+
+    Args:
+        cases: The view's folder.
+        phases: The phases that have settings.
+    """
+    return {
+        center: [
+            Region.of_row(row) for row in read_table(cases, centers=[center]).to_pylist() if row["phase"] in phases
+        ]
+        for center in centers_of(cases)
+    }
+
+
+def check_margins(regions: list[Region], by_phase: Mapping[str, ExtractionSettings], margin: Margin) -> None:
+    """Checks that what is stored around regions covers what the settings' filters reach.
+
+    Raises:
+        MarginTooSmallError: It does not; the remedy names the numbers to set.
+    """
+    mm, voxels, who = margin.mm, margin.voxels, set()
+    for phase, settings in by_phase.items():
+        need_mm, need_voxels = settings.required_margin()
+        if settings.resampled_spacing_mm() is not None:
+            grids = {region.spacing_mm for region in regions if region.key.phase == phase}
+            need_mm, need_voxels = 0.0, max((_lacking(settings, grid, margin) for grid in grids), default=0)
+        if need_mm > margin.mm or need_voxels > margin.voxels:
+            who.add(phase)
+        mm, voxels = max(mm, need_mm), max(voxels, need_voxels)
+    if who:
+        raise MarginTooSmallError(
+            f"filters reach farther than margin.mm {margin.mm:g} and margin.voxels {margin.voxels}",
+            where=f"extraction of {', '.join(sorted(who))}",
+            remedy=f"set margin.mm to {mm:g} and margin.voxels to {voxels} or more, and run ingest again",
+        )
+
+
+def _lacking(settings: ExtractionSettings, spacing_mm: tuple[float, float, float], margin: Margin) -> int:
+    """Returns the voxels needed on the axis where the margin falls short, 0 when it covers all axes."""
+    reach = settings.reach_voxels(spacing_mm)
+    stored = [max(ceil(margin.mm / step - 1e-9), margin.voxels) for step in spacing_mm]
+    return max((need for need, have in zip(reach, stored, strict=True) if need > have), default=0)
+
+
+def _triple(row: Mapping[str, Any], name: str, kind: type) -> tuple[Any, Any, Any]:
+    x, y, z = (kind(row[name.format(axis)]) for axis in ("x", "y", "z"))
+    return x, y, z

@@ -1,0 +1,136 @@
+"""What happens to features before an estimator sees them: fill, drop, scale, project.
+
+Fitted once on the rows it is given and then only sliced: the first k components of a decomposition are the
+decomposition into k components, so a search over k needs one decomposition a fold.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from featurestore.errors import InputError
+from pipelines.models.base import Arrays, Floats
+
+RELATIVE_SD_FLOOR = 1e-10
+"""A column that varies less than this share of its magnitude holds rounding, not information."""
+
+RELATIVE_VARIANCE_FLOOR = 1e-12
+"""A component below this share of the first one's variance is rounding."""
+
+
+class NothingVariesError(InputError):
+    """No column tells one patient from another."""
+
+    default_remedy = "look at data/validation.json; the service's `columns` may match nothing useful"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Preparation:
+    """Fitted imputation, selection, scaling and principal components.
+
+    Args:
+        median: What missing values become, shape (p,).
+        keep: Columns that vary, shape (m,), rising.
+        mean: Their means, shape (m,).
+        sd: Their standard deviations (n), shape (m,).
+        center: The components' origin in scaled features, shape (m,).
+        axes: The components, shape (k, m), rows of length 1, by falling variance.
+        variance: The components' variances (n - 1), shape (k,).
+        total_variance: The variance of all components, those left out as well.
+    """
+
+    median: Floats
+    keep: "np.ndarray[tuple[int], np.dtype[np.int64]]"
+    mean: Floats
+    sd: Floats
+    center: Floats
+    axes: Floats
+    variance: Floats
+    total_variance: float
+
+    @classmethod
+    def fit(cls, X: Floats, n_components: int) -> "Preparation":
+        """Learns from the rows of X, shape (n, p); at most `n_components` components are kept.
+
+        Raises:
+            NothingVariesError: No column varies.
+        """
+        median = _median(X)
+        filled = np.where(np.isnan(X), median, X)
+        keep = np.flatnonzero(_varies(filled)).astype(np.int64)
+        if not keep.size:
+            raise NothingVariesError(f"none of {X.shape[1]} columns varies over {len(X)} patients")
+        kept = filled[:, keep]
+        mean, sd = kept.mean(axis=0), kept.std(axis=0)
+        Z = (kept - mean) / sd
+        total = float(Z.var(axis=0, ddof=1).sum())
+        return cls(median=median, keep=keep, mean=mean, sd=sd, total_variance=total, **_components(Z, n_components))
+
+    @property
+    def n_components(self) -> int:
+        """How many components there are."""
+        return len(self.variance)
+
+    @property
+    def explained(self) -> Floats:
+        """The share of all variance that each component holds, shape (k,)."""
+        return self.variance / self.total_variance
+
+    def matrix(self, n_components: int, scores: str = "scaled") -> Floats:
+        """Returns the projection as the estimator sees it, shape (k, m).
+
+        Args:
+            n_components: How many components.
+            scores: `scaled` divides all by the first one's standard deviation, `whitened` each by its own.
+        """
+        variance = self.variance[:n_components]
+        scale = np.sqrt(variance if scores == "whitened" else np.full(len(variance), variance[0]))
+        return self.axes[:n_components] / scale[:, None]
+
+    def transform(self, X: Floats, n_components: int, scores: str = "scaled") -> Floats:
+        """Returns the components' scores, shape (n, k), for features of shape (n, p)."""
+        filled = np.where(np.isnan(X), self.median, X)[:, self.keep]
+        axes = self.matrix(n_components, scores).T
+        # scikit-learn centers after the projection; a forest would see other last bits otherwise
+        return np.ascontiguousarray((filled - self.mean) / self.sd @ axes - self.center[None, :] @ axes)
+
+    def to_arrays(self, n_components: int, scores: str = "scaled") -> Arrays:
+        """Returns the arrays that a package stores."""
+        return {
+            "impute.median": self.median,
+            "keep.index": self.keep,
+            "scale.mean": self.mean,
+            "scale.sd": self.sd,
+            "pca.mean": self.center,
+            "pca.components": np.ascontiguousarray(self.matrix(n_components, scores)),
+        }
+
+
+def rescaled(Z: Floats, variance: Floats, n_components: int, scores: str) -> Floats:
+    """Returns the first components of unscaled scores Z, scaled as `Preparation.matrix` does."""
+    chosen = variance[:n_components]
+    scale = np.sqrt(chosen if scores == "whitened" else np.full(len(chosen), chosen[0]))
+    return np.ascontiguousarray(Z[:, :n_components] / scale)
+
+
+def _median(X: Floats) -> Floats:
+    missing = np.isnan(X)
+    is_empty = missing.all(axis=0)
+    return np.where(is_empty, 0.0, np.nanmedian(np.where(is_empty, 0.0, X), axis=0))
+
+
+def _varies(X: Floats) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+    return X.std(axis=0) > RELATIVE_SD_FLOOR * np.abs(X).max(axis=0)
+
+
+def _components(Z: Floats, n_components: int) -> dict[str, Floats]:
+    from sklearn.decomposition import PCA
+
+    rank = min(len(Z) - 1, Z.shape[1])
+    pca = PCA(n_components=min(n_components, rank), svd_solver="full").fit(Z)
+    real = pca.explained_variance_ > RELATIVE_VARIANCE_FLOOR * pca.explained_variance_[0]
+    return {
+        "center": pca.mean_,
+        "axes": pca.components_[real],
+        "variance": pca.explained_variance_[real],
+    }

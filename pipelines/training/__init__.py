@@ -1,0 +1,1 @@
+"""From feature tables to candidate models: splits, training sets, search, candidates."""

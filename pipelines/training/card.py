@@ -1,0 +1,43 @@
+"""The model card that goes into a package: what was known when the model was made."""
+
+from typing import Any
+
+ESTIMATORS = {"lr": "logistic regression", "rf": "random forest", "mlp": "multilayer perceptron"}
+
+
+def card(manifest: dict[str, Any]) -> str:
+    """Returns the card as Markdown, from the package's own manifest."""
+    model, oof = manifest["model"], manifest["metrics_oof"]
+    phases = ", ".join(manifest["service"]["phases"])
+    lines = [
+        f"# {model['name']}",
+        "",
+        f"Predicts **{manifest['label']}** from {len(manifest['features'])} image features ({phases}): principal "
+        f"components and a {ESTIMATORS[model['estimator']]}.",
+        "",
+        "## Made from",
+        f"- {oof['n']} training patients, {oof['events']} of them positive; training set "
+        f"`{manifest['training_set'][:12]}`",
+        f"- feature set {manifest['feature_set']}, engine {manifest['extraction']['engine']}, radmill "
+        f"{manifest['release']}",
+        "- " + ", ".join(f"{key} {_shown(value)}" for key, value in sorted(model["hyperparameters"].items())),
+        "",
+        "## Cross-validation",
+        f"- AUC {_shown(oof['auc'])} ({_shown(oof['auc_low'])}–{_shown(oof['auc_high'])}), hyperparameters chosen "
+        "without the patients they are judged on",
+        f"- AUC of the chosen hyperparameters {_shown(oof['auc_best_trial'])}: it is the largest of all trials and "
+        "flatters",
+        f"- calibration slope {_shown(oof['calibration_slope'])}, intercept {_shown(oof['calibration_intercept'])}; "
+        "the probabilities are not recalibrated",
+        "- thresholds " + ", ".join(f"{name} {_shown(value)}" for name, value in manifest["thresholds"].items()),
+        "",
+        "## Limits",
+        "- Results on internal and external patients are evidence of a registered version, not part of this card.",
+        "- Use it on images made and outlined as the case rules in the manifest say; drift quantiles tell when they "
+        "are not.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _shown(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else "unknown" if value is None else str(value)

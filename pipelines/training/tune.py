@@ -1,0 +1,160 @@
+"""Searches a model's hyperparameters inside the training patients, fits it, and leaves a candidate."""
+
+from dataclasses import dataclass
+
+from featurestore.errors import InputError
+from featurestore.fingerprints import digest
+from featurestore.training_sets import TRAINING, TrainingSet
+from pipelines.models.components import ComponentRule
+from pipelines.models.spaces import Parameter, space
+from pipelines.models.tabular import TabularModel
+from pipelines.params import Params
+from pipelines.params.modelling import Model, TuningSection
+from pipelines.record import installed
+from pipelines.runner import Progress, Silent
+from pipelines.training.crossval import CrossValidation, OutOfFold
+from pipelines.training.nested import nested
+from pipelines.training.search import Journal, Trial, best, derived_seed, search
+from pipelines.training.splits import repeated_folds
+from pipelines.workspace import Workspace
+
+
+class UnknownModelError(InputError):
+    """The model is not declared."""
+
+    default_remedy = "name one of the models of params.yaml"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Tuned:
+    """What a search found, and the model fitted with it.
+
+    Args:
+        parameters: What was searched.
+        trials: Everything that was tried, in order.
+        best: The trial the model is fitted with.
+        nested: Out-of-fold probabilities whose hyperparameters were chosen without the fold: the honest ones.
+        chosen: The trial of each fold of `nested`.
+        flattering: Out-of-fold probabilities of the best trial: on the scale of the fitted model, but their area is
+            the largest of many and so too high.
+        model: The best trial's model, fitted on all training patients.
+    """
+
+    parameters: tuple[Parameter, ...]
+    trials: list[Trial]
+    best: Trial
+    nested: OutOfFold
+    chosen: list[Trial]
+    flattering: OutOfFold
+    model: TabularModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuneSummary:
+    """What came out.
+
+    Args:
+        model: The model's name.
+        patients: How many patients trained it.
+        events: How many of them are positive.
+        trial: The number of the best trial.
+        components: How many principal components it keeps.
+        auc: The nested cross-validated area with its interval.
+        auc_best_trial: The best trial's own cross-validated area, which flatters.
+        package: The first characters of the package's digest.
+    """
+
+    model: str
+    patients: int
+    events: int
+    trial: int
+    components: int
+    auc: str
+    auc_best_trial: float
+    package: str
+
+
+def tune(workspace: Workspace, params: Params, name: str, progress: Progress | None = None) -> TuneSummary:
+    """Writes `data/models/<name>/`. A killed search is taken up again and gives the same candidate.
+
+    Raises:
+        UnknownModelError: The model is not declared.
+        TooFewPatientsError: A class has fewer training patients than folds.
+        SpaceError: A search range is not one.
+    """
+    from threadpoolctl import threadpool_limits
+
+    from pipelines.training.candidate import write_candidate
+
+    if name not in params.models:
+        raise UnknownModelError(f"there is no model {name!r}; declared: {', '.join(params.models)}", where="models")
+    settings, telling = params.models[name], progress or Silent()
+    whole = TrainingSet.load(workspace.training(settings.service))
+    journal = Journal(workspace.state / "search" / f"{name}.json", _context(whole, settings, params.tuning))
+    telling.start(f"tune {name}", params.tuning.trials * (1 + params.tuning.nested_repeats))
+    with threadpool_limits(1):  # sums in another order would give other bits
+        tuned = fit_best(whole.part(TRAINING), settings, params.tuning, journal, telling)
+        summary = write_candidate(workspace.model(name), name, whole, settings, tuned)
+    telling.finish()
+    journal.remove()
+    return summary
+
+
+def fit_best(
+    part: TrainingSet,
+    settings: Model,
+    tuning: TuningSection,
+    journal: Journal | None = None,
+    progress: Progress | None = None,
+) -> Tuned:
+    """Searches, estimates and fits, on the given patients alone.
+
+    Args:
+        part: The training patients.
+        settings: Estimator, components and search ranges.
+        tuning: How the search goes.
+        journal: Where finished trials are remembered.
+        progress: Is told of every trial.
+    """
+    rule, seed = component_rule(settings), derived_seed(tuning.seed, "estimator")
+    folds = repeated_folds(part.y, part.center, tuning.folds, tuning.repeats, derived_seed(tuning.seed, "folds"))
+    validation = CrossValidation(settings.estimator, rule, part.X, part.y, folds, seed)
+    parameters = space(settings.estimator, validation.n_components, settings.space, is_tuned=rule.is_tuned)
+    trials = search(
+        parameters,
+        validation.score,
+        trials=tuning.trials,
+        batch=tuning.batch,
+        seed=derived_seed(tuning.seed, "search"),
+        journal=journal,
+        progress=progress,
+    )
+    winner = best(trials)
+    honest, chosen = nested(validation, trials, min(tuning.nested_repeats, tuning.repeats), progress)
+    return Tuned(
+        parameters=parameters,
+        trials=trials,
+        best=winner,
+        nested=honest,
+        chosen=chosen,
+        flattering=validation.out_of_fold([validation.held_out(i, winner.values) for i in range(len(folds))]),
+        model=TabularModel(settings.estimator, winner.values, seed, rule).fit(part.X, part.y),
+    )
+
+
+def component_rule(settings: Model) -> ComponentRule:
+    """Returns the declared rule for the number of components."""
+    reduction = settings.reduction
+    return ComponentRule(rule=reduction.rule, variance=reduction.variance, maximum=reduction.maximum)
+
+
+def _context(whole: TrainingSet, settings: Model, tuning: TuningSection) -> str:
+    """Returns a hash of all that decides a trial's score."""
+    return digest(
+        {
+            "training_set": whole.digest,
+            "model": settings.model_dump(mode="json"),
+            "tuning": tuning.model_dump(mode="json"),
+            "versions": installed("radmill", "numpy", "scikit-learn", "optuna"),
+        }
+    )

@@ -1,0 +1,181 @@
+"""Where the window is: the tracking store, the study's experiment in it, and the link to its table of models.
+
+MLflow opens an experiment in a mode for language models and sorts runs by date. The stored view, a JSON in a tag that
+the UI reads, lands people on a table of models sorted by external AUC instead.
+"""
+
+import json
+import logging
+import os
+import sqlite3
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+VIEW = "radmill"
+VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
+STUDY_TAG = "radmill_study"
+STAGE_TAG = "stage"
+MODEL_STAGE = "model"
+DATABASE = "mlflow.db"
+ARTIFACTS = "mlartifacts"
+
+SETTINGS = {
+    "MLFLOW_MODEL_CATALOG_URI": "",  # asks the internet for a catalog of language models otherwise
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+_METRICS = ("external/auc", "internal/auc", "training/auc", "external/brier", "external/calibration_slope")
+_PARAMS = ("estimator", "service", "components")
+_TAGS = ("registered", "n_events")
+_RUN_NAME, _RUN_NAME_WIDTH = "attributes.`Run Name`", 300
+
+
+def default_uri(study: Path) -> str:
+    """Returns `MLFLOW_TRACKING_URI`, or the study's own SQLite database."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or own_uri(study)
+
+
+def own_uri(study: Path) -> str:
+    """Returns the address of the database that lies in the study."""
+    return f"sqlite:///{(study / DATABASE).resolve()}"
+
+
+def models_link(study: Path, tracking_uri: str | None = None) -> str:
+    """Returns the path of the table of models, to be put behind the UI's address.
+
+    The start page when nothing was mirrored yet.
+    """
+    uri = tracking_uri or default_uri(study)
+    if uri == own_uri(study) and not (study / DATABASE).is_file():
+        return "#/experiments"
+    with connection(uri) as client:
+        experiments = client.search_experiments(filter_string=f"tags.{STUDY_TAG} = '{study_key(study)}'")
+        found = experiments or [e for e in client.search_experiments() if VIEW_TAG in e.tags][:1]
+    return link(found[0].experiment_id) if found else "#/experiments"
+
+
+def link(experiment_id: str) -> str:
+    """Returns the path of an experiment's table of models."""
+    return f"#/experiments/{experiment_id}/runs?workflowType=machine_learning&viewStateShareKey={VIEW}"
+
+
+def study_key(study: Path) -> str:
+    """Returns what tells this study from others on one server: its folder's name."""
+    return study.resolve().name
+
+
+@contextmanager
+def connection(tracking_uri: str) -> Iterator[Any]:
+    """Yields an MLflow client, with MLflow's own settings quiet, and puts back what was set before."""
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import mlflow
+        from mlflow.tracking import MlflowClient
+
+        for name in ("alembic", "mlflow"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
+        mlflow.set_tracking_uri(tracking_uri)
+        mlflow.set_registry_uri(tracking_uri)
+        try:
+            yield MlflowClient(tracking_uri, tracking_uri)
+        finally:
+            mlflow.set_tracking_uri(before[0])
+            mlflow.set_registry_uri(before[1])
+
+
+def open_experiment(client: Any, study: Path, name: str, tracking_uri: str) -> str:
+    """Returns the id of the study's experiment, made when absent, with note, mode and stored view set."""
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        location = (study / ARTIFACTS).resolve().as_uri() if tracking_uri == own_uri(study) else None
+        experiment = client.get_experiment(client.create_experiment(name, artifact_location=location))
+    elif experiment.lifecycle_stage == "deleted":
+        client.restore_experiment(experiment.experiment_id)
+    wanted = {
+        VIEW_TAG: json.dumps(view_state(), sort_keys=True),
+        "mlflow.experimentKind": "custom_model_development",
+        "mlflow.note.content": _note(name),
+        STUDY_TAG: study_key(study),
+    }
+    set_missing(
+        experiment.tags, wanted, lambda key, value: client.set_experiment_tag(experiment.experiment_id, key, value)
+    )
+    return str(experiment.experiment_id)
+
+
+def set_missing(present: Mapping[str, str], wanted: Mapping[str, str], put: Any) -> None:
+    """Calls `put` for each wanted tag that is absent or different."""
+    for key, value in wanted.items():
+        if present.get(key) != value:
+            put(key, value)
+
+
+def set_aside_moved(study: Path, tracking_uri: str) -> bool:
+    """Puts the study's database aside when it was made elsewhere: it keeps absolute paths of artifacts.
+
+    Returns:
+        Whether there was one to put aside.
+    """
+    database = study / DATABASE
+    if tracking_uri != own_uri(study) or not database.is_file():
+        return False
+    place = (study / ARTIFACTS).resolve().as_uri()
+    if all(location == place for location in _artifact_locations(database)):
+        return False
+    database.replace(study / f"{DATABASE}.moved")
+    return True
+
+
+def _artifact_locations(database: Path) -> list[str]:
+    """Returns where our experiments keep artifacts; asked without MLflow, which would keep the file open."""
+    query = "SELECT artifact_location FROM experiments JOIN experiment_tags USING (experiment_id) WHERE key = ?"
+    with closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True)) as connected:
+        try:
+            return [row[0] for row in connected.execute(query, (STUDY_TAG,))]
+        except sqlite3.DatabaseError:
+            return []  # empty, or not yet an MLflow database: MLflow says so itself
+
+
+def view_state() -> dict[str, Any]:
+    """Returns the stored view: models only, best external AUC first, the columns that tell them apart.
+
+    Source: the keys of MLflow 3.17's search facets and page state (`viewStateShareKey` in its UI).
+    """
+    columns = [
+        *(f"metrics.`{name}`" for name in _METRICS),
+        *(f"params.`{name}`" for name in _PARAMS),
+        *(f"tags.`{name}`" for name in _TAGS),
+    ]
+    return {
+        "searchFilter": f"tags.{STAGE_TAG} = '{MODEL_STAGE}'",
+        "orderByKey": "metrics.`external/auc`",
+        "orderByAsc": False,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "datasetsFilter": [],
+        "modelVersionFilter": "All Runs",
+        "selectedColumns": columns,
+        "columnOrder": [_RUN_NAME, *columns],
+        "columnWidths": {_RUN_NAME: _RUN_NAME_WIDTH},
+        "runsExpanded": {},
+        "runsPinned": [],
+        "runsHidden": [],
+        "viewMaximized": False,
+        "runListHidden": False,
+    }
+
+
+def _note(name: str) -> str:
+    return (
+        f"**{name}**: one run a model, filled by `radmill mirror` from ledger, packages and search histories. "
+        "This database may be deleted; the next mirror brings it back. Decisions are made with `radmill promote`, "
+        "which asks the gates and writes the ledger; an alias moved here is put back."
+    )

@@ -1,0 +1,167 @@
+"""Registered versions and aliases in the window, as the ledger has them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from registry.card import version_card
+from registry.errors import PackageAbsentError
+from registry.gates import metric
+from registry.lifecycle import Registry
+from registry.mirror.place import set_missing
+from registry.states import ModelVersion
+
+LEDGER_TAG = "ledger_version"
+HEAD_TAG = "ledger_head"
+ALIASES = ("champion", "challenger", "previous")
+_LONGEST_DESCRIPTION = 5000
+"""MLflow's column for it."""
+_SERVING = Path(__file__).with_name("serving.py")
+
+
+def fill_versions(
+    client: Any, registry: Registry, name: str, runs: Mapping[str, str], intended_use: str
+) -> tuple[int, list[str]]:
+    """Registers what the window lacks and sets aliases and tags.
+
+    Args:
+        client: The MLflow client.
+        registry: The study's registry.
+        name: The registered model's name.
+        runs: The id of each package's run.
+        intended_use: The statement of the settings, for the model's description.
+
+    Returns:
+        How many versions were added, and remarks for people.
+    """
+    versions = registry.versions()
+    if not versions:
+        return 0, []
+    remarks: list[str] = []
+    present = _present(client, name, versions, intended_use)
+    added = 0
+    for version in versions:
+        if version.number not in present:
+            found = _add(client, registry, name, version, runs)
+            if found is None:
+                remarks.append(f"version {version.number} is not shown: its bytes are absent (`dvc pull`)")
+                continue
+            present[version.number] = found
+            added += 1
+        mirrored = present[version.number]
+        set_missing(
+            mirrored.tags,
+            _tags(version),
+            lambda key, value, number=mirrored.version: client.set_model_version_tag(name, number, key, value),
+        )
+        _describe(client, registry, name, version, mirrored, intended_use)
+        if version.digest in runs:
+            _label_run(client, runs[version.digest], version)
+    remarks += _set_aliases(client, name, versions, present, registry.events()[-1].hash)
+    return added, remarks
+
+
+def _present(client: Any, name: str, versions: Sequence[ModelVersion], intended_use: str) -> dict[int, Any]:
+    """Returns the versions in the window by ledger number, after making the model or dropping one out of order."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.get_registered_model(name)
+        present = {int(v.tags[LEDGER_TAG]): v for v in _listed(client, name) if LEDGER_TAG in v.tags}
+        if _in_order(present, len(versions)):
+            return present
+        client.delete_registered_model(name)  # bytes that came late took a wrong number
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+    client.create_registered_model(name, description=f"{intended_use} Decisions: `radmill promote`, `rollback`.")
+    return {}
+
+
+def _in_order(present: Mapping[int, Any], n_versions: int) -> bool:
+    return all(number <= n_versions and number == int(found.version) for number, found in present.items())
+
+
+def _listed(client: Any, name: str) -> list[Any]:
+    found, token = [], None
+    while True:
+        page = client.search_model_versions(f"name = '{name}'", max_results=1000, page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return found
+
+
+def _add(client: Any, registry: Registry, name: str, version: ModelVersion, runs: Mapping[str, str]) -> Any | None:
+    import mlflow
+
+    try:
+        package = registry.package(version)
+    except PackageAbsentError:
+        return None
+    run_id = runs[version.digest]
+    with mlflow.start_run(run_id=run_id):
+        info = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(_SERVING),
+            artifacts={"package": str(registry.package_folder(version))},
+            model_config={"digest": version.digest},
+            pip_requirements=[f"radmill=={package.manifest['release']}"],
+        )
+    return client.create_model_version(
+        name,
+        source=info.model_uri,
+        run_id=run_id,
+        tags={LEDGER_TAG: str(version.number)},
+        model_id=info.model_id,
+    )
+
+
+def _describe(
+    client: Any, registry: Registry, name: str, version: ModelVersion, mirrored: Any, intended_use: str
+) -> None:
+    """Puts the card into the description; the list of versions shows its beginning, so that is plain text."""
+    try:
+        package = registry.package(version)
+    except PackageAbsentError:
+        return
+    evidence = registry.evidence(version)
+    auc = metric(evidence, "auc")
+    head = "no external AUC" if auc is None else f"external AUC {auc:.3f}"
+    text = f"{head}\n\n{version_card(version, package, evidence, intended_use)}"[:_LONGEST_DESCRIPTION]
+    if mirrored.description != text:
+        client.update_model_version(name, mirrored.version, description=text)
+
+
+def _label_run(client: Any, run_id: str, version: ModelVersion) -> None:
+    label = " ".join([f"v{version.number}", *version.aliases])
+    if client.get_run(run_id).data.tags.get("registered") != label:
+        client.set_tag(run_id, "registered", label)
+
+
+def _tags(version: ModelVersion) -> dict[str, str]:
+    return {
+        "model": version.model,
+        "state": version.state,
+        "package": version.digest[:12],
+        "override": "; ".join(version.overrides) or "none",
+    }
+
+
+def _set_aliases(
+    client: Any, name: str, versions: Sequence[ModelVersion], present: Mapping[int, Any], head: str
+) -> list[str]:
+    model = client.get_registered_model(name)
+    now = {alias: str(number) for alias, number in model.aliases.items() if alias in ALIASES}
+    wanted = {alias: str(present[v.number].version) for v in versions if v.number in present for alias in v.aliases}
+    for alias in now.keys() - wanted.keys():
+        client.delete_registered_model_alias(name, alias)
+    for alias, number in wanted.items():
+        if now.get(alias) != number:
+            client.set_registered_model_alias(name, alias, number)
+    is_same_ledger = model.tags.get(HEAD_TAG) == head
+    if not is_same_ledger:
+        client.set_registered_model_tag(name, HEAD_TAG, head)
+        return []
+    moved = sorted(alias for alias in now.keys() | wanted.keys() if now.get(alias) != wanted.get(alias))
+    return [f"alias {alias} was moved in MLflow and put back; use `radmill promote`" for alias in moved]

@@ -1,0 +1,73 @@
+"""One file carries a package to a hospital and nothing else: the same bytes every time, no bomb, no way out."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from registry.errors import DamagedPackageError
+from registry.export import export_package, import_package
+from registry.package import load_package, save_package
+from registry.predict import predict
+
+
+@pytest.fixture
+def folder(tmp_path: Path, candidates: Any) -> Path:
+    save_package(
+        tmp_path / "package", candidates.manifest("lr", "0" * 64), candidates.arrays(), np.zeros((1, 3)), "# c\n"
+    )
+    return tmp_path / "package"
+
+
+def test_export_and_import_give_the_same_predictions(tmp_path: Path, folder: Path) -> None:
+    digest = export_package(folder, tmp_path / "model.radmill")
+    X = np.random.default_rng(0).normal(size=(9, 3))
+    carried = import_package(tmp_path / "model.radmill", digest)
+    assert np.array_equal(predict(carried, X), predict(load_package(folder), X))
+
+
+def test_exporting_twice_gives_the_same_bytes(tmp_path: Path, folder: Path) -> None:
+    for name in ("a", "b"):
+        export_package(folder, tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_another_digest_is_refused(tmp_path: Path, folder: Path) -> None:
+    export_package(folder, tmp_path / "model.radmill")
+    with pytest.raises(DamagedPackageError, match="has digest"):
+        import_package(tmp_path / "model.radmill", "0" * 64)
+
+
+def test_a_compressed_bomb_is_refused_unread(tmp_path: Path, folder: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "bomb", "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in folder.iterdir():
+            archive.writestr(path.name, b"0" * (80 << 20) if path.name == "card.md" else path.read_bytes())
+    with pytest.raises(DamagedPackageError, match="is compressed"):
+        import_package(tmp_path / "bomb")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("name", ["../card.md", "/etc/passwd", "package/card.md", "manifest.json"])
+def test_other_names_are_refused(tmp_path: Path, folder: Path, name: str) -> None:
+    with zipfile.ZipFile(tmp_path / "odd", "w") as archive:
+        for path in folder.iterdir():
+            archive.writestr(name if path.name == "card.md" else path.name, path.read_bytes())
+    with pytest.raises(DamagedPackageError, match="holds"):
+        import_package(tmp_path / "odd")
+
+
+def test_damaged_archives_never_crash(tmp_path: Path, folder: Path) -> None:
+    """Any damage inside the four files is refused; damage to the zip's own notes may at most be harmless."""
+    digest = export_package(folder, tmp_path / "model.radmill")
+    sound = (tmp_path / "model.radmill").read_bytes()
+    rng = np.random.default_rng(1)
+    for _ in range(200):
+        data = bytearray(sound)
+        data[rng.integers(len(data))] ^= 1 << int(rng.integers(8))
+        (tmp_path / "damaged").write_bytes(data[: rng.integers(len(data) // 2, len(data) + 1)])
+        try:
+            assert import_package(tmp_path / "damaged", digest).digest == digest
+        except DamagedPackageError:
+            continue

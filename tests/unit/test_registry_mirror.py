@@ -1,0 +1,147 @@
+"""The MLflow window: filled once, unchanged by a second filling, and brought back when it is lost."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from registry.lifecycle import Registry
+from registry.mirror import MirrorSummary, mirror, models_link
+from registry.mirror.place import VIEW_TAG, connection, own_uri
+from registry.predict import predict
+
+NAME = "her2-bladder"
+pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow and SQLAlchemy warn about themselves
+
+
+def fill(study: Path) -> MirrorSummary:
+    return mirror(
+        study,
+        own_uri(study),
+        experiment="a study",
+        registry_name=NAME,
+        intended_use="Tests.",
+        figures=study / "figures",
+    )
+
+
+@pytest.fixture(scope="module")
+def filled(empty_study: Path, tmp_path_factory: pytest.TempPathFactory, candidates: Any) -> Path:
+    """A study with two candidates, both registered, one of them champion, shown in a window."""
+    study = tmp_path_factory.mktemp("mirror") / "study"
+    shutil.copytree(empty_study, study)
+    registry, metrics = Registry(study), {}
+    for seed, name in enumerate(("radiomics_lr_biphasic", "other_biphasic")):
+        package, training = candidates.write(study, name, seed)
+        metrics[name] = candidates.metrics(0.8 - seed / 10)
+        trials = [{"number": i, "params": {"C": i}, "value": value} for i, value in enumerate([0.6, 0.7, 0.65])]
+        (package.parent / "search.json").write_text(json.dumps({"trials": trials}))
+        registry.register(name, package, training, metrics[name], "a test")
+    registry.promote("v1", {"external_auc_minimum": 0.5})
+    (study / "data" / "evaluation").mkdir()
+    (study / "data" / "evaluation" / "metrics.json").write_text(json.dumps(metrics))
+    (study / "figures" / "other_biphasic").mkdir(parents=True)
+    (study / "figures" / "other_biphasic" / "variance.png").write_bytes(b"no picture")
+    fill(study)
+    return study
+
+
+@pytest.fixture
+def client(filled: Path) -> Iterator[Any]:
+    with connection(own_uri(filled)) as opened:
+        yield opened
+
+
+def runs(client: Any, stage: str = "model") -> dict[str, Any]:
+    experiment = client.get_experiment_by_name("a study")
+    found = client.search_runs([experiment.experiment_id], f"tags.stage = '{stage}'")
+    return {run.info.run_name: run for run in found}
+
+
+def test_a_run_says_what_compares_models(client: Any) -> None:
+    run = runs(client)["radiomics_lr · biphasic"]
+    assert run.data.metrics["external/auc"] == 0.8
+    assert run.data.metrics["search/best_auc"] == 0.7
+    assert run.data.params["C"] == "0.5"
+    assert {"model_family", "phases", "feature_set", "outcome", "n_events", "content_hash"} <= run.data.tags.keys()
+    assert run.data.tags["registered"] == "v1 champion"
+    assert {tag.value for dataset in run.inputs.dataset_inputs for tag in dataset.tags} == {
+        "training",
+        "internal",
+        "external",
+    }
+    curve = [metric.value for metric in client.get_metric_history(run.info.run_id, "search/best_auc")]
+    assert curve == [0.6, 0.7, 0.7]
+    assert set(runs(client, "trial")) == {"trial 0", "trial 1", "trial 2"}
+
+
+def test_figures_belong_to_their_model(client: Any) -> None:
+    run = runs(client)["other · biphasic"]
+    assert [item.path for item in client.list_artifacts(run.info.run_id, "figures")] == ["figures/variance.png"]
+
+
+def test_people_land_on_a_table_of_models(client: Any, filled: Path) -> None:
+    experiment = client.get_experiment_by_name("a study")
+    view = json.loads(experiment.tags[VIEW_TAG])
+    assert (view["orderByKey"], view["searchFilter"]) == ("metrics.`external/auc`", "tags.stage = 'model'")
+    link = models_link(filled, own_uri(filled))
+    assert (
+        link == f"#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning&viewStateShareKey=radmill"
+    )
+
+
+def test_the_champion_predicts_by_its_alias_without_pickle(client: Any, filled: Path, candidates: Any) -> None:
+    import mlflow
+
+    registry = Registry(filled)
+    champion = registry.champion()
+    assert champion is not None
+    X = np.random.default_rng(5).normal(size=(6, 3))
+    frame = pd.DataFrame(X, columns=list(candidates.FEATURES)).iloc[:, ::-1].assign(more="ignored")
+    served = mlflow.pyfunc.load_model(f"models:/{NAME}@champion").predict(frame)
+    assert np.array_equal(served["probability"], predict(registry.package(champion), X))
+    assert not list((filled / "mlartifacts").rglob("*.pkl"))
+
+
+def test_a_second_filling_changes_nothing(client: Any, filled: Path) -> None:
+    before = {name: run.data.to_dictionary() for name, run in runs(client).items()}
+    summary = fill(filled)
+    assert (summary.runs, summary.runs_written, summary.versions_added, summary.remarks) == (2, 0, 0, ())
+    assert {name: run.data.to_dictionary() for name, run in runs(client).items()} == before
+
+
+def test_an_alias_moved_in_mlflow_is_put_back_and_named(client: Any, filled: Path) -> None:
+    client.set_registered_model_alias(NAME, "champion", "2")
+    summary = fill(filled)
+    assert client.get_model_version_by_alias(NAME, "champion").version == 1
+    assert "champion was moved in MLflow" in summary.remarks[0]
+
+
+def test_a_lost_database_and_a_lost_candidate_come_back(client: Any, filled: Path) -> None:
+    """Runs, versions and aliases are rebuilt from ledger and packages; a registered model needs no candidate."""
+    moved = Path(shutil.copytree(filled, filled.with_name("moved")))
+    shutil.rmtree(moved / "data" / "models" / "radiomics_lr_biphasic")
+    summary = fill(moved)
+    assert summary.remarks == ("the MLflow database was made elsewhere and put aside",)
+    with connection(own_uri(moved)) as other:
+        assert set(runs(other)) == set(runs(client))
+        rebuilt = runs(other)["radiomics_lr · biphasic"].data
+        assert rebuilt.metrics["external/auc"] == 0.8
+        version = other.get_model_version_by_alias(NAME, "champion")
+        assert (version.version, version.tags["state"], version.tags["model"]) == (
+            1,
+            "champion",
+            "radiomics_lr_biphasic",
+        )
+        assert len(other.search_model_versions(f"name = '{NAME}'")) == 2
+
+
+def test_nothing_in_the_window_names_a_patient_or_a_place_on_disk(client: Any, filled: Path) -> None:
+    for run in runs(client).values():
+        said = json.dumps(run.data.to_dictionary())
+        assert str(filled) not in said
