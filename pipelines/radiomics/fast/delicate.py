@@ -75,14 +75,14 @@ class StockMatrices:
         i, j = level[:, None], level[None, :]
         mean_x = np.sum(i[None, :, :, None] * p, (1, 2), keepdims=True)
         mean_y = np.sum(j[None, :, :, None] * p, (1, 2), keepdims=True)
-        return np.sum(p * (((i + j)[None, :, :, None] - mean_x - mean_y) ** 3), (1, 2))[0]  # type: ignore[no-any-return]
+        return np.sum(p * (((i + j)[None, :, :, None] - mean_x - mean_y) ** 3), (1, 2))[0]
 
     def gains(self) -> NDArray[np.float64]:
         """Returns HXY2 - HXY of each matrix."""
         p = self.matrices
         px, py = p.sum(2, keepdims=True), p.sum(1, keepdims=True)
         joint = -np.sum((px * py) * np.log2(px * py + EPSILON), (1, 2))
-        return (joint + np.sum(p * np.log2(p + EPSILON), (1, 2)))[0]  # type: ignore[no-any-return]
+        return (joint + np.sum(p * np.log2(p + EPSILON), (1, 2)))[0]
 
     def informational_firsts(self) -> NDArray[np.float64]:
         """Returns Imc1 of each matrix."""
@@ -96,7 +96,7 @@ class StockMatrices:
         values = entropy - cross
         values[wider != 0] /= wider[wider != 0]
         values[wider == 0] = 0
-        return values[0]  # type: ignore[no-any-return]
+        return values[0]
 
     def correlations(self) -> NDArray[np.float64]:
         """Returns the maximal correlation coefficient of each matrix, from the unsymmetric eigenproblem."""
@@ -108,7 +108,7 @@ class StockMatrices:
         values = np.linalg.eigvals(q.transpose((0, 3, 1, 2)))
         values.sort()
         with np.errstate(invalid="ignore"):
-            return np.real(np.sqrt(values[0, :, -2]))  # type: ignore[no-any-return]
+            return np.real(np.sqrt(values[0, :, -2]))
 
 
 def _quotient(
@@ -116,7 +116,7 @@ def _quotient(
 ) -> NDArray[np.float64]:
     above = p[:, :, None, gray, :] * p[:, None, :, gray, :]
     below = px[:, :, None, 0, :] * py[:, None, :, gray, :] + EPSILON
-    return above / below  # type: ignore[no-any-return]
+    return above / below
 
 
 def shades(found: NDArray[np.float64], tendencies: NDArray[np.float64], stock: StockMatrices) -> NDArray[np.float64]:
@@ -156,4 +156,4 @@ def maximal_correlations(matrices: NDArray[np.float64], stock: StockMatrices) ->
     squared, unsure = second_correlations(matrices)
     if unsure.any() or (squared < WELL_DETERMINED).any():
         return stock.correlations()
-    return np.sqrt(squared)  # type: ignore[no-any-return]
+    return np.sqrt(squared)

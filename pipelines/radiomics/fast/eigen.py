@@ -111,31 +111,42 @@ def _largest(a):  # type: ignore[no-untyped-def]
         _times(a, basis[step], w)
         for i in range(n):
             alpha[step] += w[i] * basis[step, i]
-        for _ in range(2):
-            for k in range(step + 1):
-                overlap = 0.0
-                for i in range(n):
-                    overlap += w[i] * basis[k, i]
-                for i in range(n):
-                    w[i] -= overlap * basis[k, i]
-        norm = 0.0
-        for i in range(n):
-            norm += w[i] * w[i]
-        norm = np.sqrt(norm)
+        norm = _orthogonal(w, basis, step + 1)
         is_last = step == n - 1 or norm < 1e-15
         if is_last or step + 1 == check:
             check = step + 1 + max(4, step // 3)
             value, small = _top_of_tridiagonal(alpha, beta, step + 1)
             if is_last or abs(norm * small[step]) < RESIDUAL * max(value, 1e-300):
-                vector = np.zeros(n)
-                for k in range(step + 1):
-                    for i in range(n):
-                        vector[i] += small[k] * basis[k, i]
-                return value, vector, True
+                return value, _combined(basis, small), True
         beta[step] = norm
         for i in range(n):
             basis[step + 1, i] = w[i] / norm
     return 0.0, w, False
+
+
+@njit(cache=True, nogil=True)
+def _orthogonal(w, basis, n_vectors):  # type: ignore[no-untyped-def]
+    """Takes the first vectors of the basis out of w, twice, and returns the length of what is left."""
+    for _ in range(2):
+        for k in range(n_vectors):
+            overlap = 0.0
+            for i in range(len(w)):
+                overlap += w[i] * basis[k, i]
+            for i in range(len(w)):
+                w[i] -= overlap * basis[k, i]
+    length = 0.0
+    for i in range(len(w)):
+        length += w[i] * w[i]
+    return np.sqrt(length)
+
+
+@njit(cache=True, nogil=True)
+def _combined(basis, weights):  # type: ignore[no-untyped-def]
+    vector = np.zeros(basis.shape[1])
+    for k in range(len(weights)):
+        for i in range(len(vector)):
+            vector[i] += weights[k] * basis[k, i]
+    return vector
 
 
 @njit(cache=True, nogil=True)

@@ -120,6 +120,8 @@ def _flat_shape(outline: NDArray[np.bool_], spacing_mm: tuple[float, float, floa
     if outline.shape[::-1][axis] <= 1:
         return {}
     if outline.shape[axis] > 1:
-        raise NotFlatError(f"shape2D needs one slice across force2Ddimension {axis}; the region has {outline.shape[axis]}")
+        raise NotFlatError(
+            f"shape2D needs one slice across force2Ddimension {axis}; the region has {outline.shape[axis]}"
+        )
     first, second = (spacing_mm[other] for other in range(3) if other != axis)
     return shape2d_features(np.ascontiguousarray(outline.take(0, axis=axis)), (first, second))

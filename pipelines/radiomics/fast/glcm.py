@@ -88,9 +88,7 @@ def _mean_of_known(values: NDArray[np.float64]) -> float:
     return float(known.mean()) if len(known) else float("nan")
 
 
-def _normalized(
-    region: Region, counts: NDArray[np.int32], norm: str | None, *, symmetric: bool
-) -> NDArray[np.float64]:
+def _normalized(region: Region, counts: NDArray[np.int32], norm: str | None, *, symmetric: bool) -> NDArray[np.float64]:
     pairs = counts.astype(np.float64)
     if symmetric:
         pairs += counts.transpose(0, 2, 1)
@@ -123,12 +121,8 @@ def _direction(p, levels, highest, out):  # type: ignore[no-untyped-def]
     py = np.zeros(n)
     by_sum = np.zeros(2 * int(highest) + 1)
     by_gap = np.zeros(int(highest) + 1)
-    mean_x = 0.0
-    mean_y = 0.0
-    largest = 0.0
-    energy = 0.0
-    product = 0.0
-    entropy = 0.0
+    for at in (0, 17, 18, 20):
+        out[at] = 0.0
     for i in range(n):
         for j in range(n):
             value = p[i, j]
@@ -138,58 +132,59 @@ def _direction(p, levels, highest, out):  # type: ignore[no-untyped-def]
             py[j] += value
             by_sum[int(levels[i] + levels[j])] += value
             by_gap[int(abs(levels[i] - levels[j]))] += value
-            mean_x += levels[i] * value
-            mean_y += levels[j] * value
-            product += levels[i] * levels[j] * value
-            energy += value * value
-            largest = max(largest, value)
-            entropy -= value * np.log2(value + EPSILON)
-    tendency = 0.0
-    shade = 0.0
-    prominence = 0.0
-    covariance = 0.0
-    cross = 0.0
-    joint = 0.0
-    for i in range(n):
-        for j in range(n):
+            out[0] += levels[i] * levels[j] * value
+            out[17] += value * value
+            out[18] -= value * np.log2(value + EPSILON)
+            out[20] = max(out[20], value)
+    _clusters(p, levels, px, py, out)
+    _marginals(levels, px, py, out)
+    _gaps(by_gap, highest, out)
+    _sums(by_sum, out)
+
+
+@njit(cache=True, nogil=True)
+def _clusters(p, levels, px, py, out):  # type: ignore[no-untyped-def]
+    """Fills what needs the means; 13 and 14 hold the cross entropy and the joint entropy of the marginals."""
+    mean_x = (px * levels).sum()
+    mean_y = (py * levels).sum()
+    for at in (1, 2, 3, 5, 13, 14):
+        out[at] = 0.0
+    for i in range(len(levels)):
+        for j in range(len(levels)):
             marginal = px[i] * py[j]
             log = np.log2(marginal + EPSILON)
-            joint -= marginal * log
+            out[14] -= marginal * log
             value = p[i, j]
             if value == 0.0:
                 continue
-            cross -= value * log
+            out[13] -= value * log
             off = levels[i] + levels[j] - mean_x - mean_y
-            tendency += value * off * off
-            shade += value * off * off * off
-            prominence += value * off * off * off * off
-            covariance += value * (levels[i] - mean_x) * (levels[j] - mean_y)
+            out[3] += value * off * off
+            out[2] += value * off * off * off
+            out[1] += value * off * off * off * off
+            out[5] += value * (levels[i] - mean_x) * (levels[j] - mean_y)
+    out[16] = mean_x
+
+
+@njit(cache=True, nogil=True)
+def _marginals(levels, px, py, out):  # type: ignore[no-untyped-def]
+    mean_y = (py * levels).sum()
     var_x = 0.0
     var_y = 0.0
     entropy_x = 0.0
     entropy_y = 0.0
-    for i in range(n):
-        var_x += px[i] * (levels[i] - mean_x) * (levels[i] - mean_x)
+    for i in range(len(levels)):
+        var_x += px[i] * (levels[i] - out[16]) * (levels[i] - out[16])
         var_y += py[i] * (levels[i] - mean_y) * (levels[i] - mean_y)
         entropy_x -= px[i] * np.log2(px[i] + EPSILON)
         entropy_y -= py[i] * np.log2(py[i] + EPSILON)
     spread = np.sqrt(var_x) * np.sqrt(var_y)
     wider = max(entropy_x, entropy_y)
-    out[0] = product
-    out[1] = prominence
-    out[2] = shade
-    out[3] = tendency
-    out[5] = covariance / (spread + EPSILON) if spread != 0 else 1.0
-    out[13] = (entropy - cross) / wider if wider != 0 else 0.0
-    out[14] = joint - entropy
-    out[16] = mean_x
-    out[17] = energy
-    out[18] = entropy
-    out[20] = largest
+    out[5] = out[5] / (spread + EPSILON) if spread != 0 else 1.0
+    out[13] = (out[18] - out[13]) / wider if wider != 0 else 0.0
+    out[14] -= out[18]
     out[23] = var_x
     out[24] = wider
-    _gaps(by_gap, highest, out)
-    _sums(by_sum, out)
 
 
 @njit(cache=True, nogil=True)

@@ -27,9 +27,7 @@ VALUE_OF = {
 NAMES = tuple(VALUE_OF)
 
 
-def glszm_features(
-    gray: GrayLevels, zone_ranks: NDArray[np.int32], zone_sizes: NDArray[np.int32]
-) -> dict[str, float]:
+def glszm_features(gray: GrayLevels, zone_ranks: NDArray[np.int32], zone_sizes: NDArray[np.int32]) -> dict[str, float]:
     """Returns the features of the zones.
 
     Args:

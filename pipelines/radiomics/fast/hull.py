@@ -99,13 +99,18 @@ def _planes(points, axis, first, second, spacing):  # type: ignore[no-untyped-de
                 top += 1
             for k in range(top):
                 on_hull[stack[k]] = True
-        top = 0
-        for k in range(start, end):
-            if on_hull[k]:
-                stack[top] = k
-                top += 1
-        for i in range(top):
-            for j in range(i):
-                best = max(best, _squared(points[stack[i]], points[stack[j]], spacing))
+        best = max(best, _widest(points, on_hull, start, end, spacing))
         start = end
     return best, on_hull
+
+
+@njit(cache=True, nogil=True)
+def _widest(points, on_hull, start, end, spacing):  # type: ignore[no-untyped-def]
+    best = 0.0
+    for i in range(start, end):
+        if not on_hull[i]:
+            continue
+        for j in range(start, i):
+            if on_hull[j]:
+                best = max(best, _squared(points[i], points[j], spacing))
+    return best

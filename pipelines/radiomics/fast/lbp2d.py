@@ -63,7 +63,7 @@ def _code(texture, signs, method):  # type: ignore[no-untyped-def]
             squares += texture[i] * texture[i]
         variance = (squares - (total * total) / n) / n
         return variance if variance != 0 else np.nan
-    code = 0
+    code = np.int64(0)
     for i in range(n):
         code += signs[i] << i
     if method == 1:
@@ -79,7 +79,7 @@ def _code(texture, signs, method):  # type: ignore[no-untyped-def]
     for i in range(n):
         ones += signs[i]
         if i < n - 1:
-            changes += np.int64(signs[i] != signs[i + 1])
+            changes += 1 if signs[i] != signs[i + 1] else 0
     return float(ones) if changes <= 2 else float(n + 1)
 
 

@@ -93,7 +93,7 @@ def _divided(
 
 def _on_sphere(points: NDArray[np.float64], radius: float) -> NDArray[np.float64]:
     lengths = np.sqrt(np.dot(points**2, [1, 1, 1]))[:, None]
-    return points + points / lengths * (radius - lengths)  # type: ignore[no-any-return]
+    return points + points / lengths * (radius - lengths)
 
 
 def _harmonics(

@@ -73,7 +73,7 @@ def _channel(mask: sitk.Image, channel: int) -> Picture:
     n_channels = mask.GetNumberOfComponentsPerPixel()
     if mask.GetDimension() != 3 or channel >= n_channels:
         raise NotAVolumeError(
-            f"the mask has {mask.GetDimension()} dimensions and {n_channels} numbers a voxel; channel {channel} is asked"
+            f"the mask has {mask.GetDimension()} dimensions and {n_channels} numbers a voxel; asked for is {channel}"
         )
     return picture_of(sitk.VectorIndexSelectionCast(mask, channel))
 
@@ -117,7 +117,7 @@ def _bounds(plane, label):  # type: ignore[no-untyped-def]
         row = plane[y]
         found = 0
         for x in range(n_x):
-            found |= np.int32(row[x] == label)
+            found |= 1 if row[x] == label else 0
         if not found:
             continue
         y0, y1 = min(y0, y), y + 1
@@ -173,7 +173,9 @@ def check_within(image: Picture, mask: Picture, region: BoxedRegion) -> None:
     if (places.min(axis=0) < -0.5 - EDGE_TOLERANCE).any() or (
         places.max(axis=0) > np.array(image.size) - 0.5 + EDGE_TOLERANCE
     ).any():
-        raise OutsideImageError(f"the region reaches from {places[0]} to {places[1]} in an image of {image.size} voxels")
+        raise OutsideImageError(
+            f"the region reaches from {places[0]} to {places[1]} in an image of {image.size} voxels"
+        )
 
 
 def check_size(region: BoxedRegion, min_dimensions: int, min_voxels: int | None) -> None:
@@ -190,5 +192,3 @@ def check_size(region: BoxedRegion, min_dimensions: int, min_voxels: int | None)
     n_voxels = int(region.inside.sum())
     if min_voxels is not None and n_voxels <= min_voxels:
         raise RegionTooSmallError(f"the region has {n_voxels} voxels; more than minimumROISize {min_voxels} are needed")
-
-

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from pipelines.images.grid import Grid
 
-
 Index = tuple[int, int, int]
 
 

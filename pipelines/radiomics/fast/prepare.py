@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pywt
@@ -23,7 +23,8 @@ from pipelines.radiomics.fast.scene import Scene
 from pipelines.radiomics.fast.wavelet import is_tiny
 from pipelines.radiomics.settings import ExtractionSettings
 
-Source = sitk.Image | Path | str
+Source: TypeAlias = sitk.Image | Path | str
+Voxels: TypeAlias = NDArray[Any]
 # The spline behind LBP3D is compared with a voxel: its last digit must be that of the whole image.
 LBP3D_REACH = 48
 
@@ -246,15 +247,12 @@ def _resegmented(scene: Scene, region: BoxedRegion, now: Mapping[str, Any]) -> t
     return changed, part.inside if now["resegmentShape"] else np.ascontiguousarray(scene.inside[cut])
 
 
-def _within(
-    box: NDArray[np.generic], values: NDArray[np.generic], limits: list[float], mode: str
-) -> NDArray[np.bool_]:
+def _within(box: Voxels, values: Voxels, limits: list[float], mode: str) -> NDArray[np.bool_]:
     ordered = sorted(limits)
     if mode == "relative":
         ordered = [values.max() * limit for limit in ordered]
     elif mode == "sigma":
-        ordered = [np.mean(values) + np.std(values) * limit for limit in ordered]
-    keep = box >= ordered[0]
+        mean, sd = np.mean(values), np.std(values)
+        ordered = [float(mean + sd * limit) for limit in ordered]
+    keep: NDArray[np.bool_] = box >= ordered[0]
     return keep & (box <= ordered[1]) if len(ordered) == 2 else keep
-
-

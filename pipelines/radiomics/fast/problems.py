@@ -92,4 +92,3 @@ class UnreadableError(ExtractionError):
 
     code = "unreadable"
     default_remedy = "check the file; NIfTI, NRRD and whatever SimpleITK reads are taken"
-

@@ -150,7 +150,7 @@ def _nifti_layout(path: Path) -> _Layout | None:
 def _walk(path: Path, layout: _Layout, shape: Index, first: int, last: int) -> Iterator[NDArray[np.generic]]:
     """Yields slices one after the other, each in the same memory, and reads no further than the last one."""
     buffer = np.empty(shape[1:], dtype=layout.dtype)
-    target = memoryview(buffer.reshape(-1).view(np.uint8))
+    target = memoryview(buffer.data).cast("B")
     try:
         with _opened(path) as handle:
             _skip(handle, layout.start + first * len(target))

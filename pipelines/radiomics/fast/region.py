@@ -66,7 +66,7 @@ class Region:
     def spread(self, ranks: NDArray[np.int32], highest: int) -> NDArray[np.unsignedinteger]:
         """Returns ranks of the region's voxels as a flat padded box with 0 outside, in the smallest type they fit."""
         kind = np.uint8 if highest <= np.iinfo(np.uint8).max else np.uint32
-        box = np.zeros(int(np.prod(self.padded_shape)), dtype=kind)
+        box: NDArray[np.unsignedinteger] = np.zeros(int(np.prod(self.padded_shape)), dtype=kind)
         box[self.places] = ranks
         return box
 

@@ -34,9 +34,7 @@ class Scene:
         """Returns the voxels of the region's box, with a margin where there is one."""
         return self.around(np.full(3, margin))[0]
 
-    def around(
-        self, reach: NDArray[np.int64]
-    ) -> tuple[NDArray[np.generic], NDArray[np.int64], NDArray[np.int64]]:
+    def around(self, reach: NDArray[np.int64]) -> tuple[NDArray[np.generic], NDArray[np.int64], NDArray[np.int64]]:
         """Returns the voxels within reach of the box and where the box begins and ends among them.
 
         Args:
@@ -62,7 +60,7 @@ class Scene:
             index %= size + size % 2
             index[index == size] = 0  # the voxel that makes an odd size even repeats the first
             places.append(index - self.start[axis])
-        held = [np.all((0 <= place) & (place < n)) for place, n in zip(places, self.voxels.shape, strict=True)]
+        held = [np.all((place >= 0) & (place < n)) for place, n in zip(places, self.voxels.shape, strict=True)]
         if not all(held):
             places = [np.clip(place, 0, n - 1) for place, n in zip(places, self.voxels.shape, strict=True)]
         return self.voxels[np.ix_(*places)]

@@ -75,11 +75,11 @@ def axis_variances(padded: NDArray[np.bool_], spacing_mm: tuple[float, ...]) -> 
     points = np.array(np.nonzero(padded)).T * np.asarray(spacing_mm)[None, :]
     points -= np.mean(points, axis=0)
     points /= np.sqrt(len(points))
-    variances = np.linalg.eigvals(np.dot(points.T.copy(), points))
+    variances: NDArray[np.float64] = np.real(np.linalg.eigvals(np.dot(points.T.copy(), points)))
     variances[(variances < 0) & (variances > -ROUNDING_MM2)] = 0
     variances.sort()
     variances[variances < 0] = np.nan
-    return variances  # type: ignore[no-any-return]
+    return variances
 
 
 def mesh(padded: NDArray[np.bool_], spacing_mm: Spacing) -> tuple[np.float64, np.float64]:

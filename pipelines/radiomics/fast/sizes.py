@@ -32,21 +32,31 @@ def size_features(  # type: ignore[no-untyped-def]
         by_size[sizes[k]] += weights[k]
         total += weights[k]
     out = np.zeros(N_VALUES)
-    entropy = 0.0
-    small_low = 0.0
-    small_high = 0.0
-    large_low = 0.0
-    large_high = 0.0
+    out[TOTAL] = total
+    _joint(ranks, sizes, weights, levels, total, out)
+    _gray(by_gray, levels, total, out)
+    _size(by_size, total, out)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _joint(ranks, sizes, weights, levels, total, out):  # type: ignore[no-untyped-def]
     for k in range(len(ranks)):
         count = weights[k]
         i2 = levels[ranks[k]] * levels[ranks[k]]
         j2 = np.float64(sizes[k]) * np.float64(sizes[k])
         share = count / total
-        entropy -= share * np.log2(share + EPSILON)
-        small_low += count / (i2 * j2)
-        small_high += count * i2 / j2
-        large_low += count * j2 / i2
-        large_high += count * i2 * j2
+        out[ENTROPY] -= share * np.log2(share + EPSILON)
+        out[SMALL_LOW] += count / (i2 * j2)
+        out[SMALL_HIGH] += count * i2 / j2
+        out[LARGE_LOW] += count * j2 / i2
+        out[LARGE_HIGH] += count * i2 * j2
+    for value in (SMALL_LOW, SMALL_HIGH, LARGE_LOW, LARGE_HIGH):
+        out[value] /= total
+
+
+@njit(cache=True, nogil=True)
+def _gray(by_gray, levels, total, out):  # type: ignore[no-untyped-def]
     mean = 0.0
     for i in range(len(levels)):
         mean += by_gray[i] / total * levels[i]
@@ -56,33 +66,30 @@ def size_features(  # type: ignore[no-untyped-def]
         out[GRAY_VAR] += by_gray[i] / total * (level - mean) * (level - mean)
         out[LOW] += by_gray[i] / (level * level)
         out[HIGH] += by_gray[i] * (level * level)
+    out[LOW] /= total
+    out[HIGH] /= total
+    out[GRAY_NORM] = out[GRAY] / (total * total)
+    out[GRAY] /= total
+
+
+@njit(cache=True, nogil=True)
+def _size(by_size, total, out):  # type: ignore[no-untyped-def]
     mean = 0.0
-    for j in range(1, n_sizes + 1):
+    for j in range(1, len(by_size)):
         mean += by_size[j] / total * j
-    voxels = 0.0
-    for j in range(1, n_sizes + 1):
+    for j in range(1, len(by_size)):
+        if by_size[j] == 0.0:
+            continue
         squared = np.float64(j) * np.float64(j)
         out[SMALL] += by_size[j] / squared
         out[LARGE] += by_size[j] * squared
         out[SIZE] += by_size[j] * by_size[j]
         out[SIZE_VAR] += by_size[j] / total * (j - mean) * (j - mean)
-        voxels += by_size[j] * j
+        out[VOXELS] += by_size[j] * j
     out[SMALL] /= total
     out[LARGE] /= total
-    out[LOW] /= total
-    out[HIGH] /= total
-    out[GRAY_NORM] = out[GRAY] / (total * total)
-    out[GRAY] /= total
     out[SIZE_NORM] = out[SIZE] / (total * total)
     out[SIZE] /= total
-    out[ENTROPY] = entropy
-    out[SMALL_LOW] = small_low / total
-    out[SMALL_HIGH] = small_high / total
-    out[LARGE_LOW] = large_low / total
-    out[LARGE_HIGH] = large_high / total
-    out[TOTAL] = total
-    out[VOXELS] = voxels
-    return out
 
 
 def matrix_features(matrix: NDArray[np.float64], levels: NDArray[np.float64]) -> NDArray[np.float64]:

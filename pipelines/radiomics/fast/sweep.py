@@ -73,6 +73,16 @@ def _root(parent, at):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def _joined(parent, root, other):  # type: ignore[no-untyped-def]
+    """Returns the root of two zones that touch; the older one stays. Root 0 is no zone yet."""
+    other = _root(parent, other)
+    if root == 0 or other == root:
+        return other
+    parent[max(root, other)] = min(root, other)
+    return min(root, other)
+
+
+@njit(cache=True, nogil=True)
 def _visit(box, bits, places, steps, n_levels, longest, run, label):  # type: ignore[no-untyped-def]
     reached = np.zeros((len(steps), n_levels, longest + 2), np.int64)
     dependent = np.zeros(len(box), np.uint8)
@@ -97,16 +107,8 @@ def _visit(box, bits, places, steps, n_levels, longest, run, label):  # type: ig
                 length = run[near * 16 + s] + 1
                 run[own + s] = length
                 reached[s, code - 1, np.int64(length) + 1] += 1
-                other = label[near]
-                if other != root:
-                    other = _root(parent, other)
-                    if root == 0:
-                        root = other
-                    elif other < root:
-                        parent[root] = other
-                        root = other
-                    elif other > root:
-                        parent[other] = root
+                if label[near] != root:
+                    root = _joined(parent, root, label[near])
             left >>= 1
             s += 1
         if root == 0:

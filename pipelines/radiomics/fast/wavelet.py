@@ -34,8 +34,9 @@ def wavelet_images(
     reach = (bank.dec_len - 1 - half, half)
     margins = np.zeros((2, 3), dtype=np.int64)
     margins[:, axes] = n_levels * np.array(reach)[:, None]
-    data = scene.wrapped(margins[0], margins[1])
-    data = np.ascontiguousarray(data, dtype=np.float32 if data.dtype == np.float32 else np.float64)
+    part = scene.wrapped(margins[0], margins[1])
+    kind = np.float32 if part.dtype == np.float32 else np.float64
+    data: NDArray[np.floating] = np.ascontiguousarray(part, dtype=kind)
     taps = _taps(bank, data.dtype)
     lowest = "L" * len(axes)
     for step in range(n_levels):
@@ -55,7 +56,7 @@ def is_tiny(scene: Scene, wavelet: str, flat_axis: int | None) -> bool:
     return any(size + size % 2 < length for axis, size in enumerate(scene.domain) if axis != flat_axis)
 
 
-def _taps(bank: pywt.Wavelet, dtype: np.dtype) -> dict[str, NDArray[np.floating]]:  # type: ignore[type-arg]
+def _taps(bank: pywt.Wavelet, dtype: np.dtype) -> dict[str, NDArray[np.floating]]:
     # Asked from the transform itself: its single-precision taps are not the rounded double ones.
     length = bank.dec_len
     impulse = np.zeros(2 * length, dtype=dtype)
