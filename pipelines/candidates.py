@@ -1,10 +1,12 @@
 """Candidates: the models that tune has made, which is best in training, and the evidence a registration rests on."""
 
+import csv
 import json
 from dataclasses import dataclass
 from typing import Any
 
 from featurestore.errors import InputError
+from featurestore.fingerprints import file_digest
 from featurestore.flat_tables import read_flat
 from pipelines.params import Params
 from pipelines.workspace import Workspace
@@ -17,6 +19,12 @@ class NoCandidateError(InputError):
     """There is no such candidate, or it was not evaluated."""
 
     default_remedy = "make and evaluate it with `radmill run`; `radmill models` lists the candidates"
+
+
+class StaleEvaluationError(InputError):
+    """The candidate was made anew since it was judged, so the numbers on disk are another package's."""
+
+    default_remedy = "`radmill run` judges it as it is now"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,12 +65,15 @@ def choose(workspace: Workspace, params: Params, name: str | None) -> Candidate:
 
     Raises:
         NoCandidateError: There is none.
+        StaleEvaluationError: The metrics that are here are those of another package of this name.
     """
     found = candidates(workspace, params)
     chosen = next((candidate for candidate in found if name in (None, candidate.name)), None)
     if chosen is None:
         names = ", ".join(candidate.name for candidate in found) or "none"
         raise NoCandidateError(f"no evaluated candidate {name or ''} (there are: {names})", where="data/models")
+    if _judged(workspace).get(chosen.name) != file_digest(workspace.model(chosen.name) / "package" / "manifest.json"):
+        raise StaleEvaluationError("it was made anew since it was judged", where=f"model {chosen.name}")
     return chosen
 
 
@@ -71,3 +82,11 @@ def external_predictions(workspace: Workspace, name: str) -> list[dict[Any, obje
     frame, _ = read_flat(workspace.evaluation / "predictions.parquet")
     rows = frame[(frame["model"] == name) & (frame["cohort"] == EXTERNAL)]
     return rows[["center", "case_id", "y", "p"]].to_dict("records")
+
+
+def _judged(workspace: Workspace) -> dict[str, str]:
+    """Returns the digest of the package that each model's metrics are of."""
+    path = workspace.evaluation / "tables" / "packages.csv"
+    if not path.is_file():
+        return {}
+    return {row["model"]: row["package"] for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines())}

@@ -246,9 +246,13 @@ def _work(workspace: Workspace, params: Params, centers: list[Row], cases: list[
     path = workspace.state / "costs.json"
     costs: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     told = f"about {due} cases to read and extract" if due else "no new case in the clinical tables"
+    if not due:
+        return told
+    raw_mb = sum(int(str(row["MB"] or 0)) for row in centers)
+    disk = f"at most {raw_mb * due / max(expected, 1):.0f} MB of disk"
     if not costs:
-        return f"{told}; times are known after the first run"
-    return f"{told}, about {due * sum(costs.values()) / 60:.1f} min ({_each(costs)})"
+        return f"{told}, {disk}; times are known after the first run"
+    return f"{told}, about {due * sum(costs.values()) / 60:.1f} min ({_each(costs)}), {disk}"
 
 
 def _each(costs: dict[str, float]) -> str:

@@ -99,6 +99,11 @@ def environment(workspace: Workspace) -> dict[str, str]:
     }
 
 
+def uncommitted(workspace: Workspace) -> bool:
+    """Returns whether git has something of the study to commit."""
+    return bool(_command(["git", "status", "--porcelain"], workspace.root).strip())
+
+
 def git_as(root: Path) -> list[str]:
     """Returns the git command, with a name to commit under where the user has set none."""
     named = subprocess.run(["git", "config", "user.email"], cwd=root, capture_output=True, check=False).stdout.strip()

@@ -46,7 +46,7 @@ def run(stage: str | None) -> None:
     STAGE stops there, as with `dvc repro STAGE`.
     """
     from pipelines.ingest.pseudonyms import ensure_keys
-    from pipelines.study import reproduce
+    from pipelines.study import reproduce, uncommitted
 
     workspace = Workspace.find()
     with workspace.lock("radmill run"):
@@ -59,6 +59,8 @@ def run(stage: str | None) -> None:
 
             refresh_window(workspace, params)
     click.echo("Up to date. `radmill status` shows where things stand; the study page is reports/study.html.")
+    if uncommitted(workspace):
+        click.echo('To be able to come back to this state: git add . && git commit -m "…" (and dvc push)')
 
 
 @click.command()

@@ -85,7 +85,8 @@ def _evaluate(workspace: Workspace, params: Params, progress: Progress) -> Evalu
     progress.finish()
     metrics = {item.name: rounded(cohorts) for item, (_, cohorts, _) in zip(found, judged, strict=True)}
     predictions = [cohort for item in judged for cohort in item[0]]
-    _write(workspace, params, metrics, predictions, [plots for _, _, plots in judged])
+    packages: tables.Rows = [{"model": candidate.name, "package": candidate.package.digest} for candidate in found]
+    _write(workspace, params, metrics, predictions, [plots for _, _, plots in judged], packages)
     best = best_model(metrics)
     return EvaluationSummary(
         models=len(found),
@@ -135,12 +136,14 @@ def _write(
     metrics: dict[str, Any],
     predictions: Sequence[CohortPredictions],
     plots: Sequence[dict[str, tables.Rows]],
+    packages: tables.Rows,
 ) -> None:
     root = workspace.evaluation
     files = {root / "metrics.json", root / "predictions.parquet"}
     write_json(root / "metrics.json", metrics)
     write_flat(root / "predictions.parquet", _prediction_frame(predictions), PREDICTIONS)
     texts = {f"tables/{name}.csv": text for name, text in _table_texts(params, metrics, predictions).items()}
+    texts["tables/packages.csv"] = tables.csv_text(packages, ("model", "package"))
     for name, columns in tables.PLOTS.items():
         rows = [row for item in plots for row in item[name]]
         texts[f"plots/{name}.csv"] = tables.csv_text(rows, ("model", "cohort", *columns))
