@@ -79,7 +79,7 @@ def test_an_absent_label_lists_those_present() -> None:
 
 def test_bins_over_the_memory_limit_are_refused_with_numbers_before_they_are_made() -> None:
     image = np.arange(27_000, dtype="int32").reshape(30, 30, 30)
-    with pytest.raises(ExtractionError, match="gray levels in 13 directions would take .* GiB"):
+    with pytest.raises(ExtractionError, match=r"gray levels in 13 directions would take .* GiB"):
         run(image, np.ones(image.shape, "uint8"), binWidth=1.0)
 
 
