@@ -51,8 +51,8 @@ INTRODUCTION = f"""# Agreement with PyRadiomics
 
 This page is written by `benchmarks/agreement.py`; do not edit it. It gives the largest relative difference between the
 fast engine and PyRadiomics 3.1.0 (`pyradiomics-bhklab` 3.1.4), feature by feature, over the cases named. Differences of
-at most {ABSOLUTE:g} count as none; the tests refuse more than {RELATIVE:g}. `0` means that nothing beyond {ABSOLUTE:g} was
-seen. Where one engine has a number and the other none, or a feature is missing, the comparison fails.
+at most {ABSOLUTE:g} count as none; the tests refuse more than {RELATIVE:g}. `0` means that nothing larger was seen.
+Where one engine has a number and the other none, or a feature is missing, the comparison fails.
 """
 
 EXCEPTIONS = """## Exceptions and conventions
@@ -146,9 +146,8 @@ def _page(worst: Worst, by_case: dict[str, tuple[int, float]], refused: int, gen
         lines.append(f"| {family} | {' | '.join(cells)} |")
     lines += ["", "## By case", "", "| case | features | largest relative difference |", "|---|---|---|"]
     lines += [f"| {name} | {n} | {_number(gap)} |" for name, (n, gap) in by_case.items()]
-    lines.append(
-        f"| {N_GENERATED} generated regions ({refused} refused by both engines alike) | varying | {_number(generated)} |"
-    )
+    what = f"{N_GENERATED} generated regions ({refused} refused by both alike)"
+    lines.append(f"| {what} | varying | {_number(generated)} |")
     return "\n".join([*lines, "", EXCEPTIONS])
 
 

@@ -1,6 +1,6 @@
 """Writes tests/golden/lbp_reference.csv: PyRadiomics's features of local binary patterns.
 
-PyRadiomics's LBP3D needs scipy below 1.17 and trimesh, its LBP2D scikit-image; newer environments give nothing, silently.
+PyRadiomics's LBP3D needs scipy below 1.17 and trimesh, its LBP2D scikit-image; newer ones give nothing, silently.
 Run it in an environment of its own:
 
     pip install "scipy<1.15" scikit-image trimesh pyradiomics-bhklab==3.1.4

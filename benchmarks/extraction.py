@@ -1,0 +1,249 @@
+"""Measures extraction side by side: the fast engine, PyRadiomics as is and with preCrop, and ITK's mere reading.
+
+    python benchmarks/extraction.py FOLDER_FOR_IMAGES [ROUNDS]
+
+Every engine runs in a process of its own with one thread, is warmed up once, and takes turns with the others; medians
+count. Files are read inside the measured time. Results go to benchmarks/results/extraction.json and the table of
+docs/performance.md.
+"""
+
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results" / "extraction.json"
+PAGE = ROOT / "docs" / "performance.md"
+THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"), "1")
+ENGINES = {"itk": 5, "fast": 5, "precrop": 2, "stock": 1}
+"""Rounds of each engine when no number is given; stock takes a minute and more."""
+
+
+def content_of(feature_set: str, engine: str) -> dict[str, Any]:
+    stated = FEATURE_SETS[feature_set]
+    setting = {**stated["setting"], **({"preCrop": True} if engine == "precrop" else {})}
+    return {"imageType": stated["imageType"], "featureClass": dict.fromkeys(CLASSES), "setting": setting}
+
+
+def images(folder: Path, n_slices: int, n_voxels: int) -> tuple[Path, Path]:
+    """Returns a CT-like volume of 512×512 and the mask of a ball in it, written once."""
+    from scipy.ndimage import gaussian_filter
+
+    spacing = (0.8, 0.8, 2.5 if n_slices == 100 else 1.25)
+    image, mask = folder / f"ct-{n_slices}.nii.gz", folder / f"ball-{n_slices}-{n_voxels}.nii.gz"
+    if not image.exists():
+        noise = np.random.default_rng(n_slices).normal(0, 1, (n_slices, 512, 512)).astype(np.float32)
+        coarse, fine = gaussian_filter(noise, (1, 2, 2)), gaussian_filter(noise, 0.7)
+        y, x = np.mgrid[:512, :512]
+        body = ((y - 256) / 200.0) ** 2 + ((x - 256) / 240.0) ** 2 < 1
+        values = np.where(body, 40 + 60 * coarse / coarse.std(), -1000) + 12 * fine / fine.std()
+        _write(np.round(values).astype(np.int16), spacing, image)
+    if not mask.exists():
+        center = (n_slices * 0.55, 270, 230)
+        axes = np.ogrid[:n_slices, :512, :512]
+        squared = sum(((axis - at) * step) ** 2 for axis, at, step in zip(axes, center, spacing[::-1], strict=True))
+        limit = np.partition(np.asarray(squared).ravel(), n_voxels)[n_voxels]
+        _write((squared < limit).astype(np.uint8), spacing, mask)
+    return image, mask
+
+
+def _write(voxels: np.ndarray, spacing: tuple[float, ...], path: Path) -> None:
+    image = sitk.GetImageFromArray(voxels)
+    image.SetSpacing(spacing)
+    sitk.WriteImage(image, str(path), useCompression=True)
+
+
+def work(engine: str) -> None:
+    """Answers requests, one JSON line each: the case is run and the time, memory and features are told."""
+    cached: dict[str, Any] = {}
+    for line in sys.stdin:
+        request = json.loads(line)
+        key = json.dumps(request["content"])
+        if key not in cached:
+            cached[key] = _runner(engine, request["content"])
+        start = time.perf_counter()
+        features = cached[key](request["image"], request["mask"])
+        seconds = time.perf_counter() - start
+        peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(json.dumps({"seconds": seconds, "peak_mb": peak_mb, "features": features}), flush=True)
+
+
+def _only_read(image: str, mask: str) -> dict[str, float]:
+    sitk.ReadImage(image)
+    sitk.ReadImage(mask)
+    return {}
+
+
+def _runner(engine: str, content: dict[str, Any]) -> Any:
+    if engine == "itk":
+        return _only_read
+    if engine == "fast":
+        from pipelines.radiomics import FastEngine
+
+        return FastEngine(content).execute
+    import logging
+
+    from radiomics.featureextractor import RadiomicsFeatureExtractor
+
+    logging.disable(logging.CRITICAL)
+    extractor = RadiomicsFeatureExtractor(content)
+
+    def stock(image: str, mask: str) -> dict[str, float]:
+        values = extractor.execute(image, mask)
+        return {name: float(np.real(value)) for name, value in values.items() if not name.startswith("diagnostics")}
+
+    return stock
+
+
+class Worker:
+    """A process that runs one engine."""
+
+    def __init__(self, engine: str) -> None:
+        environment = {**os.environ, **THREADS, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
+        command = [sys.executable, str(Path(__file__).resolve()), "--work", engine]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
+
+    def ask(self, image: Path, mask: Path, content: dict[str, Any]) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps({"image": str(image), "mask": str(mask), "content": content}) + "\n")
+        self.process.stdin.flush()
+
+    def told(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        return json.loads(self.process.stdout.readline())
+
+    def run(self, image: Path, mask: Path, content: dict[str, Any]) -> dict[str, Any]:
+        self.ask(image, mask, content)
+        return self.told()
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def measure(folder: Path, n_slices: int, n_voxels: int, feature_set: str, rounds: int | None) -> dict[str, Any]:
+    image, mask = images(folder, n_slices, n_voxels)
+    workers = {name: Worker(name) for name in ENGINES}
+    answers: dict[str, list[dict[str, Any]]] = {name: [] for name in ENGINES}
+    first = {name: worker.run(image, mask, content_of(feature_set, name)) for name, worker in workers.items()}
+    wanted = {name: rounds or n for name, n in ENGINES.items()}
+    for turn in range(max(wanted.values())):
+        for name, worker in workers.items():
+            if turn < wanted[name]:
+                answers[name].append(worker.run(image, mask, content_of(feature_set, name)))
+    for worker in workers.values():
+        worker.close()
+    row: dict[str, Any] = {"slices": n_slices, "voxels": n_voxels, "features": feature_set}
+    for name, told in answers.items():
+        row[name] = {
+            "seconds": statistics.median(answer["seconds"] for answer in told),
+            "all_seconds": [round(answer["seconds"], 4) for answer in told],
+            "first_seconds": first[name]["seconds"],
+            "peak_mb": round(max(answer["peak_mb"] for answer in told)),
+        }
+    row["agreement"] = _agreement(answers["stock"][0]["features"], answers["fast"][0]["features"])
+    row["n_features"] = len(answers["fast"][0]["features"])
+    return row
+
+
+def _agreement(reference: dict[str, float], found: dict[str, float]) -> float:
+    from pipelines.radiomics.agreement import relative_differences
+
+    return max(relative_differences(reference, found).values())
+
+
+def throughput(folder: Path, n_cases: int = 8) -> dict[str, float]:
+    """Returns cases a second of one worker and of two at once."""
+    image, mask = images(folder, 100, 20_000)
+    content = content_of("1130", "fast")
+    found = {}
+    for n_workers in (1, 2):
+        workers = [Worker("fast") for _ in range(n_workers)]
+        for worker in workers:
+            worker.run(image, mask, content)
+        start = time.perf_counter()
+        for _ in range(n_cases):
+            for worker in workers:
+                worker.ask(image, mask, content)
+            for worker in workers:
+                worker.told()
+        found[f"{n_workers} worker"] = n_cases * n_workers / (time.perf_counter() - start)
+        for worker in workers:
+            worker.close()
+    return found
+
+
+def page(rows: list[dict[str, Any]], rates: dict[str, float], machine: dict[str, Any]) -> str:
+    lines = [
+        "# Performance of extraction",
+        "",
+        "This page is written by `benchmarks/extraction.py` (`make bench-extraction`). Medians of alternating rounds in",
+        "warm processes with one thread each, reading of the `.nii.gz` files included. `stock` is PyRadiomics 3.1.0",
+        "as it comes, `preCrop` with its cropping, which changes LoG and wavelet features near the crop's edge; `ITK`",
+        "only reads image and mask. Memory is the peak of the process, Python and libraries included.",
+        "",
+        f"Machine: {machine['cpu']}, {machine['cores']} cores, Python {machine['python']}; load when it began:"
+        f" {machine['load']:.1f}.",
+        "",
+        "| volume | voxels | features | fast | ITK | fast ÷ ITK | stock | stock ÷ fast | preCrop | preCrop ÷ fast"
+        " | memory, MB, fast / stock | largest difference |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        fast, itk, stock, precrop = (row[name]["seconds"] for name in ("fast", "itk", "stock", "precrop"))
+        lines.append(
+            f"| 512×512×{row['slices']} | {row['voxels']:,} | {row['features']} | {fast:.3f} s | {itk:.3f} s"
+            f" | {fast / itk:.2f} | {stock:.1f} s | {stock / fast:.0f} | {precrop:.2f} s | {precrop / fast:.0f}"
+            f" | {row['fast']['peak_mb']} / {row['stock']['peak_mb']} | {row['agreement']:.1e} |"
+        )
+    one, two = rates["1 worker"], rates["2 worker"]
+    lines += ["", f"Two workers on two cores: {two:.1f} cases a second against {one:.1f}, {two / one:.2f} times.", ""]
+    return "\n".join(lines)
+
+
+def machine() -> dict[str, Any]:
+    models = [
+        line.split(":")[1].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
+    return {
+        "cpu": models[0] if models else platform.processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "load": os.getloadavg()[0],
+    }
+
+
+def main(folder: Path, rounds: int | None) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    here = machine()
+    rates = throughput(folder)
+    rows = []
+    for feature_set in FEATURE_SETS:
+        for n_slices, n_voxels in CASES:
+            rows.append(measure(folder, n_slices, n_voxels, feature_set, rounds))
+            print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+            RESULTS.parent.mkdir(parents=True, exist_ok=True)
+            RESULTS.write_text(json.dumps({"machine": here, "rows": rows, "throughput": rates}, indent=1) + "\n")
+            PAGE.write_text(page(rows, rates, here), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--work":
+        work(sys.argv[2])
+    else:
+        main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else None)
