@@ -62,7 +62,7 @@ EXCEPTIONS = """## Exceptions and conventions
   for rare gray levels.
 - **Rounding that is a value**: where ClusterShade cancels, Imc1 divides by almost no entropy, Imc2's gain or MCC's
   eigenvalue is below 1e-5, PyRadiomics's value is the rounding of its own sums. The engine then follows its order of
-  operations. With more than 2²⁷ cells of pair matrices it leaves absent gray levels out first, so such noise may differ.
+  operations. With more than 2²⁷ cells of pair matrices absent levels are left out first, and such noise may differ.
 - **Spline resampling of an image with two voxels along an axis**: ITK reads beyond its memory and gives other values
   every time. The engine refuses such a case.
 - **Integer images near the end of their type** (such as unsigned 8 bits above 205 with bins of 25): PyRadiomics's bin

@@ -124,6 +124,17 @@ def test_a_crop_whose_filter_needs_more_than_its_numbers_is_refused() -> None:
         engine({"Square": {}}, normalize=True).execute(*crop, numbers)
 
 
+def test_gaps_outside_the_region_count_as_zero_as_itk_reads_them(tmp_path: Path) -> None:
+    image = voxels("float32")
+    image[0, 0, :3] = np.nan
+    filters = {"LoG": {"sigma": [1.0]}}
+    pair = sitk.GetImageFromArray(np.nan_to_num(image)), sitk.GetImageFromArray(block())
+    expected = engine(filters).execute(*pair)
+    sitk.WriteImage(pair[1], str(tmp_path / "mask.nii.gz"))
+    sitk.WriteImage(sitk.GetImageFromArray(image), str(tmp_path / "image.nii.gz"))
+    assert engine(filters).execute(tmp_path / "image.nii.gz", tmp_path / "mask.nii.gz") == expected
+
+
 def test_one_slice_and_a_flat_region_have_values_as_in_pyradiomics() -> None:
     reference = pytest.importorskip("pipelines.radiomics.reference", reason="PyRadiomics is not installed")
     slice_only = np.zeros(SHAPE, "uint8")

@@ -66,6 +66,7 @@ def prepare(image: Source, mask: Source, settings: ExtractionSettings, whole: Wh
         scene, found = _cut(picture, region, settings, whole), region
     check_size(found, now["minimumROIDimensions"], now["minimumROISize"])
     _check_finite(scene)
+    scene = _without_gaps(scene)
     scene, shape = _resegmented(scene, found, now)
     return Prepared(scene=scene, outline=shape, image=picture, mask=outline, region=region)
 
@@ -226,6 +227,14 @@ def _check_finite(scene: Scene) -> None:
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         n_bad = int((~np.isfinite(values)).sum())
         raise NotFiniteError(f"{n_bad} of {values.size} voxels of the region are NaN or infinite")
+
+
+def _without_gaps(scene: Scene) -> Scene:
+    """Returns the scene with 0 where the image has no finite value, which is what ITK reads from such a file."""
+    if scene.voxels.dtype.kind != "f":
+        return scene
+    finite = np.isfinite(scene.voxels)
+    return scene if finite.all() else replace(scene, voxels=np.where(finite, scene.voxels, scene.voxels.dtype.type(0)))
 
 
 def _resegmented(scene: Scene, region: BoxedRegion, now: Mapping[str, Any]) -> tuple[Scene, NDArray[np.bool_]]:
