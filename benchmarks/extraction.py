@@ -1,6 +1,6 @@
 """Measures extraction side by side: the fast engine, PyRadiomics as is and with preCrop, and ITK's mere reading.
 
-    python benchmarks/extraction.py FOLDER_FOR_IMAGES [ROUNDS]
+    python benchmarks/extraction.py FOLDER_FOR_IMAGES [--resume]
 
 Every engine runs in a process of its own with one thread, is warmed up once, and takes turns with the others; medians
 count. Files are read inside the measured time. Results go to benchmarks/results/extraction.json and the table of
@@ -10,7 +10,6 @@ docs/performance.md.
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -30,13 +29,13 @@ CLASSES = ("firstorder", "glcm", "gldm", "glrlm", "glszm", "ngtdm", "shape")
 FILTERS = {"Original": {}, "Wavelet": {}, "LoG": {"sigma": [1.0, 2.0, 3.0]}}
 RESAMPLED = {"resampledPixelSpacing": [1.0, 1.0, 1.0]}
 FEATURE_SETS: dict[str, dict[str, Any]] = {
-    "107": {"imageType": {"Original": {}}, "setting": {}},
     "1130": {"imageType": FILTERS, "setting": {}},
+    "107": {"imageType": {"Original": {}}, "setting": {}},
     "1130 at 1 mm": {"imageType": FILTERS, "setting": RESAMPLED},
     "1130, LoG 1/3/5 mm": {"imageType": {**FILTERS, "LoG": {"sigma": [1.0, 3.0, 5.0]}}, "setting": {}},
 }
-ENGINES = {"itk": 5, "fast": 5, "precrop": 2, "stock": 1}
-"""Rounds of each engine when no number is given; stock takes a minute and more."""
+ENGINES = {"itk": 7, "fast": 7, "precrop": 1, "stock": 0}
+"""Rounds of each engine after the first; without any, the first counts: stock needs minutes."""
 
 
 def content_of(feature_set: str, engine: str) -> dict[str, Any]:
@@ -70,7 +69,9 @@ def images(folder: Path, n_slices: int, n_voxels: int) -> tuple[Path, Path]:
 def _write(voxels: np.ndarray, spacing: tuple[float, ...], path: Path) -> None:
     image = sitk.GetImageFromArray(voxels)
     image.SetSpacing(spacing)
-    sitk.WriteImage(image, str(path), useCompression=True)
+    unfinished = path.with_name(f"unfinished-{path.name}")
+    sitk.WriteImage(image, str(unfinished), useCompression=True)
+    unfinished.rename(path)
 
 
 def work(engine: str) -> None:
@@ -84,8 +85,13 @@ def work(engine: str) -> None:
         start = time.perf_counter()
         features = cached[key](request["image"], request["mask"])
         seconds = time.perf_counter() - start
-        peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(json.dumps({"seconds": seconds, "peak_mb": peak_mb, "features": features}), flush=True)
+        print(json.dumps({"seconds": seconds, "peak_mb": _peak_mb(), "features": features}), flush=True)
+
+
+def _peak_mb() -> float:
+    # The resource usage of a process begins with that of the one that started it; this does not.
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
 
 
 def _only_read(image: str, mask: str) -> dict[str, float]:
@@ -144,18 +150,18 @@ class Worker:
         self.process.wait()
 
 
-def measure(folder: Path, n_slices: int, n_voxels: int, feature_set: str, rounds: int | None) -> dict[str, Any]:
+def measure(folder: Path, n_slices: int, n_voxels: int, feature_set: str) -> dict[str, Any]:
     image, mask = images(folder, n_slices, n_voxels)
     workers = {name: Worker(name) for name in ENGINES}
     answers: dict[str, list[dict[str, Any]]] = {name: [] for name in ENGINES}
     first = {name: worker.run(image, mask, content_of(feature_set, name)) for name, worker in workers.items()}
-    wanted = {name: rounds or n for name, n in ENGINES.items()}
-    for turn in range(max(wanted.values())):
+    for turn in range(max(ENGINES.values())):
         for name, worker in workers.items():
-            if turn < wanted[name]:
+            if turn < ENGINES[name]:
                 answers[name].append(worker.run(image, mask, content_of(feature_set, name)))
-    for worker in workers.values():
+    for name, worker in workers.items():
         worker.close()
+        answers[name] = answers[name] or [first[name]]
     row: dict[str, Any] = {"slices": n_slices, "voxels": n_voxels, "features": feature_set}
     for name, told in answers.items():
         row[name] = {
@@ -239,14 +245,17 @@ def machine() -> dict[str, Any]:
     }
 
 
-def main(folder: Path, rounds: int | None) -> None:
+def main(folder: Path, *, resume: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     here = machine()
-    rates = throughput(folder)
-    rows = []
+    earlier = json.loads(RESULTS.read_text()) if resume else {"rows": [], "throughput": throughput(folder)}
+    rows, rates = earlier["rows"], earlier["throughput"]
+    done = {(row["features"], row["slices"], row["voxels"]) for row in rows}
     for feature_set in FEATURE_SETS:
         for n_slices, n_voxels in CASES:
-            rows.append(measure(folder, n_slices, n_voxels, feature_set, rounds))
+            if (feature_set, n_slices, n_voxels) in done:
+                continue
+            rows.append(measure(folder, n_slices, n_voxels, feature_set))
             print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
             RESULTS.parent.mkdir(parents=True, exist_ok=True)
             RESULTS.write_text(json.dumps({"machine": here, "rows": rows, "throughput": rates}, indent=1) + "\n")
@@ -257,4 +266,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "--work":
         work(sys.argv[2])
     else:
-        main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else None)
+        main(Path(sys.argv[1]), resume="--resume" in sys.argv)
