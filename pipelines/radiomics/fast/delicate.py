@@ -98,10 +98,11 @@ class StockMatrices:
         values[wider == 0] = 0
         return values[0]
 
-    def correlations(self) -> NDArray[np.float64]:
-        """Returns the maximal correlation coefficient of each matrix, from the unsymmetric eigenproblem."""
-        p = self.matrices
-        px, py = p.sum(2, keepdims=True), p.sum(1, keepdims=True)
+    def correlations(self, wanted: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Returns the maximal correlation coefficient of the wanted matrices, from the unsymmetric eigenproblem."""
+        # The marginals are summed over all matrices at once, as PyRadiomics does, before some are taken.
+        px, py = (self.matrices.sum(axis, keepdims=True)[..., wanted] for axis in (2, 1))
+        p = self.matrices[..., wanted]
         q = _quotient(p, px, py, 0)
         for gray in range(1, p.shape[1]):
             q += _quotient(p, px, py, gray)
@@ -154,6 +155,8 @@ def maximal_correlations(matrices: NDArray[np.float64], stock: StockMatrices) ->
     Source: PyRadiomics, RadiomicsGLCM.getMCCFeatureValue.
     """
     squared, unsure = second_correlations(matrices)
-    if unsure.any() or (squared < WELL_DETERMINED).any():
-        return stock.correlations()
-    return np.sqrt(squared)
+    found: NDArray[np.float64] = np.sqrt(squared)
+    unsure |= squared < WELL_DETERMINED
+    if unsure.any():
+        found[unsure] = stock.correlations(unsure)
+    return found

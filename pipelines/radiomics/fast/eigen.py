@@ -13,6 +13,8 @@ from pipelines.radiomics.fast.sizes import EPSILON
 RESIDUAL = 1e-14  # of a Lanczos vector, relative to the eigenvalue, at which it counts as found
 SECOND_ORDER = 1e-11  # largest second-order effect of epsilon, relative, that may be left out
 FIRST_CHECK = 8
+# Closer to the first eigenvalue than this, epsilon mixes the two vectors and its first order is not enough.
+LEADING_GAP = 1e-4
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -38,7 +40,8 @@ def second_correlations(matrices):  # type: ignore[no-untyped-def]
         value, vector, is_found = _largest(deflated)
         shift, effect = _epsilon_shift(p, vector, inverse_x, inverse_y)
         found[d] = max(value - shift, 0.0)
-        unsure[d] = not is_found or not effect <= SECOND_ORDER * value
+        is_near_first = value > 1.0 - LEADING_GAP
+        unsure[d] = not is_found or is_near_first or not effect <= SECOND_ORDER * value
     return found, unsure
 
 

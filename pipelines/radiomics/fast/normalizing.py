@@ -32,7 +32,9 @@ class Normalization:
 
 
 def mean_and_sd(image: sitk.Image) -> tuple[float, float]:
-    """Returns mean and standard deviation of all voxels."""
+    """Returns mean and standard deviation of all voxels, summed by one thread."""
     statistics = sitk.StatisticsImageFilter()
+    statistics.SetNumberOfThreads(1)
+    statistics.SetNumberOfWorkUnits(1)
     statistics.Execute(image)
     return statistics.GetMean(), statistics.GetSigma()

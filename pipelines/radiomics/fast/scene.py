@@ -60,9 +60,6 @@ class Scene:
             index %= size + size % 2
             index[index == size] = 0  # the voxel that makes an odd size even repeats the first
             places.append(index - self.start[axis])
-        held = [np.all((place >= 0) & (place < n)) for place, n in zip(places, self.voxels.shape, strict=True)]
-        if not all(held):
-            places = [np.clip(place, 0, n - 1) for place, n in zip(places, self.voxels.shape, strict=True)]
         return self.voxels[np.ix_(*places)]
 
     def largest(self) -> float:
