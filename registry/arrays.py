@@ -6,15 +6,17 @@ A model is a chain of steps, each with its arrays; `p` features enter, `m` are k
 |---|---|
 | impute | `impute.median` (p,) |
 | keep | `keep.index` (m,) int64, rising |
-| scale | `scale.mean` (m,), `scale.sd` (m,) above 0 |
+| scale | `scale.mean` (m,), `scale.sd` (m,) above 0; `scale.limit` (1,) above 0, or absent: values are clipped |
 | pca | `pca.mean` (m,), `pca.components` (k, m) |
 | lr | `lr.coef` (k,), `lr.intercept` (1,) |
 | mlp | `mlp.weight.<i>` (in, out), `mlp.bias.<i>` (out,), the last with out = 1 |
 | rf | `rf.start` (t+1,) int64; `rf.left`, `rf.right`, `rf.feature` (nodes,) int64; `rf.threshold`, `rf.value` (nodes,)
+| calibration | `calibration.coefficients` (2,): intercept and slope on the estimator's log odds, slope above 0 |
 
-The four steps may be absent; exactly one estimator is present. Trees lie one after another, tree `i` at
-`rf.start[i]:rf.start[i+1]`. Children are counted from the start of their own tree and come after their parent, -1 in
-`rf.left` marks a leaf: the way scikit-learn stores them. `rf.value` is the share of class 1 in a node.
+The four steps before the estimator and calibration after it may be absent; exactly one estimator is present. Trees lie
+one after another, tree `i` at `rf.start[i]:rf.start[i+1]`. Children are counted from the start of their own tree and
+come after their parent, -1 in `rf.left` marks a leaf: the way scikit-learn stores them. `rf.value` is the share of
+class 1 in a node.
 """
 
 from collections.abc import Iterator, Mapping
@@ -28,6 +30,12 @@ Arrays = Mapping[str, NDArray[Any]]
 MAX_NODES = 20_000_000
 MAX_DEPTH = 1_000
 """A tree deeper than this is no tree that a radiomics cohort grows, and would make prediction crawl."""
+
+CALIBRATION = "calibration.coefficients"
+MAX_SLOPE = 1e4
+"""A steeper recalibration would make 1e-9 in a probability of 1e-13 in a score: rounding, not patients."""
+
+MAX_INTERCEPT = 1e5
 
 _INTEGER = {"keep.index", "rf.start", "rf.left", "rf.right", "rf.feature"}
 _FOREST = ("rf.start", "rf.left", "rf.right", "rf.feature", "rf.threshold", "rf.value")
@@ -49,6 +57,7 @@ def check_arrays(arrays: Arrays, n_features: int, estimator: str) -> None:
     for step in (_check_impute, _check_keep, _check_scale, _check_pca):
         width = step(left_over, width)
     {"lr": _check_lr, "mlp": _check_mlp, "rf": _check_rf}[estimator](left_over, width)
+    _check_calibration(left_over)
     _require(not left_over, f"unknown arrays {sorted(left_over)[:5]}")
 
 
@@ -87,6 +96,8 @@ def _check_scale(arrays: dict[str, NDArray[Any]], width: int) -> int:
     if arrays.keys() & {"scale.mean", "scale.sd"}:
         _take(arrays, "scale.mean", (width,))
         _require(bool((_take(arrays, "scale.sd", (width,)) > 0).all()), "scale.sd is not above 0")
+        if "scale.limit" in arrays:
+            _require(bool((_take(arrays, "scale.limit", (1,)) > 0).all()), "scale.limit is not above 0")
     return width
 
 
@@ -118,6 +129,13 @@ def _check_mlp(arrays: dict[str, NDArray[Any]], width: int) -> None:
         width = matrix.shape[1]
         _take(arrays, bias, (width,))
     _require(width == 1, "the last layer of the mlp has no single output")
+
+
+def _check_calibration(arrays: dict[str, NDArray[Any]]) -> None:
+    if CALIBRATION in arrays:
+        intercept, slope = _take(arrays, CALIBRATION, (2,)).tolist()
+        _require(0 < slope <= MAX_SLOPE, f"the slope of {CALIBRATION} is {slope:g}, not above 0 up to {MAX_SLOPE:g}")
+        _require(abs(intercept) <= MAX_INTERCEPT, f"the intercept of {CALIBRATION} is {intercept:g}")
 
 
 def _check_rf(arrays: dict[str, NDArray[Any]], width: int) -> None:

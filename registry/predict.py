@@ -9,12 +9,16 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, logit
 
-from registry.arrays import Arrays, mlp_layers
+from registry.arrays import CALIBRATION, Arrays, mlp_layers
 from registry.errors import WrongFeaturesError
 
 Floats = NDArray[np.float64]
+
+SHARE_EDGE = 1e-6
+"""A forest's share may be 0 or 1, which has no logit. This lies nearer to them than any other share a forest of 1,000
+patients and 100 trees can give, so no two shares are made alike."""
 
 _CELLS_AT_ONCE = 2_000_000
 """How many tree walks are under way at a time; bounds memory to some tens of megabytes."""
@@ -68,11 +72,33 @@ def predict(package: Predicting, X: NDArray[np.floating]) -> Floats:
     """
     rows: Floats = np.ascontiguousarray(X, dtype=np.float64)
     _check(package, rows)
-    return _ESTIMATORS[package.estimator](package, transform(package, rows))
+    score = _SCORES[package.estimator](package, transform(package, rows))
+    is_share = package.estimator == "rf"
+    if CALIBRATION in package.arrays:
+        return recalibrated(share_log_odds(score) if is_share else score, package.arrays[CALIBRATION])
+    return score if is_share else np.asarray(expit(score))
+
+
+def recalibrated(log_odds: Floats, coefficients: NDArray[np.floating]) -> Floats:
+    """Returns probabilities from log odds, moved and stretched; the order of patients stays.
+
+    Source: Cox 1958, Biometrika 45:562; Platt 1999, Advances in Large Margin Classifiers, p. 61.
+
+    Args:
+        log_odds: What the estimator says, any shape.
+        coefficients: Intercept and slope, shape (2,); 0 and 1 change nothing.
+    """
+    intercept, slope = coefficients
+    return np.asarray(expit(intercept + slope * log_odds))
+
+
+def share_log_odds(share: Floats) -> Floats:
+    """Returns the logits of shares of trees, of which 0 and 1 are legal ones."""
+    return np.asarray(logit(np.clip(share, SHARE_EDGE, 1 - SHARE_EDGE)))
 
 
 def transform(package: Predicting, X: Floats) -> Floats:
-    """Returns what reaches the estimator: imputed, reduced to the kept columns, scaled, projected; shape (n, k)."""
+    """Returns what reaches the estimator: imputed, reduced to kept columns, scaled, clipped, projected; (n, k)."""
     arrays = package.arrays
     if "impute.median" in arrays:
         X = np.where(np.isnan(X), arrays["impute.median"], X)
@@ -80,6 +106,8 @@ def transform(package: Predicting, X: Floats) -> Floats:
         X = X[:, arrays["keep.index"]]
     if "scale.mean" in arrays:
         X = (X - arrays["scale.mean"]) / arrays["scale.sd"]
+    if "scale.limit" in arrays:
+        X = np.clip(X, -arrays["scale.limit"], arrays["scale.limit"])
     if "pca.mean" in arrays:
         # scikit-learn centers after the projection; another order moves the last bits, and a forest may then turn
         axes = np.asarray(arrays["pca.components"], dtype=np.float64).T
@@ -102,21 +130,20 @@ def _product(X: Floats, matrix: Floats) -> Floats:
     return np.matmul(np.ascontiguousarray(X)[:, None, :], matrix)[:, 0, :]
 
 
-def _predict_lr(package: Predicting, X: Floats) -> Floats:
+def _lr_log_odds(package: Predicting, X: Floats) -> Floats:
     coefficients = np.asarray(package.arrays["lr.coef"], dtype=np.float64)[:, None]
-    score = _product(X, coefficients)[:, 0] + package.arrays["lr.intercept"]
-    return np.asarray(expit(score))
+    return np.asarray(_product(X, coefficients)[:, 0] + package.arrays["lr.intercept"])
 
 
-def _predict_mlp(package: Predicting, X: Floats) -> Floats:
+def _mlp_log_odds(package: Predicting, X: Floats) -> Floats:
     layers = list(mlp_layers(package.arrays))
     for number, (weight, bias) in enumerate(layers):
         X = _product(X, np.asarray(package.arrays[weight], dtype=np.float64)) + package.arrays[bias]
-        X = _ACTIVATIONS["logistic" if number == len(layers) - 1 else package.activation](X)
+        X = _ACTIVATIONS["identity" if number == len(layers) - 1 else package.activation](X)
     return X[:, 0]
 
 
-def _predict_rf(package: Predicting, X: Floats) -> Floats:
+def _rf_share(package: Predicting, X: Floats) -> Floats:
     # scikit-learn's forests see float32 values and compare them with float64 thresholds
     single = X.astype(np.float32)
     forest = _Forest(package.arrays)
@@ -151,8 +178,8 @@ class _Forest:
             node = after
 
 
-_ESTIMATORS: dict[str, Callable[[Predicting, Floats], Floats]] = {
-    "lr": _predict_lr,
-    "mlp": _predict_mlp,
-    "rf": _predict_rf,
+_SCORES: dict[str, Callable[[Predicting, Floats], Floats]] = {
+    "lr": _lr_log_odds,
+    "mlp": _mlp_log_odds,
+    "rf": _rf_share,
 }

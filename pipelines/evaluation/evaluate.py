@@ -2,8 +2,9 @@
 
 What `data/evaluation/` says about each cohort:
 
-- `training` is out of fold, with hyperparameters chosen without the fold (nested). Its area compares patients within a
-  fold only (see `discrimination.fold_placements`); its other measures use each patient's mean probability over repeats.
+- `training` is out of fold, with hyperparameters and recalibration learned without the fold (nested). Its area compares
+  patients within a fold only (see `discrimination.fold_placements`); its other measures use each patient's mean
+  probability over repeats.
 - `training_apparent` is the model on the patients it was made from: how well it remembers, not how well it works.
 - `internal` are development patients kept aside by the split.
 - `external` pools the external centers, `external.<center>` has each alone.

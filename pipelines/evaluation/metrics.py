@@ -16,10 +16,11 @@ class OutOfFold:
     """Cross-validated probabilities: one column a repeat, and the fold in which each patient was held out.
 
     Args:
-        p: Probabilities whose hyperparameters were chosen without the fold, shape (n, n_repeats).
+        p: Probabilities whose hyperparameters and recalibration never saw the fold, shape (n, n_repeats).
         fold: Fold numbers, shape (n, n_repeats).
-        on_scale: Held-out probabilities of the fitted model's own hyperparameters, mean over repeats, shape (n,).
-            They lie on that model's scale, so thresholds come from them; their area is too high.
+        on_scale: Held-out probabilities of the fitted model's own hyperparameters, recalibrated with the package's
+            coefficients, mean over repeats, shape (n,). They lie on that model's scale, so thresholds come from
+            them; their area is too high.
     """
 
     p: Floats

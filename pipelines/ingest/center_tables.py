@@ -22,12 +22,17 @@ from pipelines.ingest.pseudonyms import item_id, path_id, without_identity
 from pipelines.ingest.sources import Remark, Unit
 from pipelines.ingest.views import Row, Status, patient_key, qc_row
 
+FILES = ("image", "mask")
 EXCLUDED_REMEDY = "nothing; the rule stands under cohort in params.yaml"
 
 
 @dataclass(kw_only=True)
 class CenterTables:
-    """The rows of one center, by table; `carried` names patients whose rows are those of an earlier run."""
+    """The rows of one center, by table.
+
+    `carried` names patients whose rows are those of an earlier run. `spare` are the stored files of cases that are
+    refused for another's sake: kept, so that they need not be read in every run.
+    """
 
     cases: list[Row] = field(default_factory=list)
     acquisition: list[Row] = field(default_factory=list)
@@ -35,6 +40,7 @@ class CenterTables:
     outcomes: list[Row] = field(default_factory=list)
     qc: list[Row] = field(default_factory=list)
     carried: set[str] = field(default_factory=set)
+    spare: list[str] = field(default_factory=list)
 
     def add(self, other: "CenterTables") -> None:
         """Adds the rows of other patients."""
@@ -43,8 +49,8 @@ class CenterTables:
         self.carried |= other.carried
 
     def stored(self) -> list[str]:
-        """Returns the stored files that the cases name."""
-        return [cast(str, row[kind]) for row in self.cases for kind in ("image", "mask")]
+        """Returns the stored files to keep."""
+        return [*self.spare, *(cast(str, row[kind]) for row in self.cases for kind in FILES)]
 
 
 @dataclass(kw_only=True)
@@ -160,6 +166,7 @@ def _add_row(tables: CenterTables, data: CenterData, job: Job, row: Plain, twins
     if others:
         error = DuplicatePatientError(f"the image was also sent as patient {', '.join(sorted(others))}")
         tables.qc.append(_error_row(key, error))
+        tables.spare += [row["case"][kind] for kind in FILES if row["case"] is not None]
         return
     tables.qc.append(_with_remarks(key, row, unit.remarks))
     if row["case"] is not None:

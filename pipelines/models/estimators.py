@@ -6,11 +6,13 @@ same probabilities.
 
 import warnings
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 import numpy as np
 
 from pipelines.models.base import Arrays, Floats, Labels, Values
+from registry.predict import share_log_odds
 
 SEARCH_TREES = 25
 """Forests are compared with so few trees while searching: more move all of them alike, and take the time."""
@@ -19,6 +21,23 @@ SEARCH_TREES = 25
 def for_search(estimator: str, values: Values) -> Values:
     """Returns the hyperparameters that stand for `values` while many are compared."""
     return {**values, "trees": min(int(values["trees"]), SEARCH_TREES)} if estimator == "rf" else values
+
+
+def for_share(estimator: str, values: Values, share: float) -> Values:
+    """Returns the hyperparameters that hold a share of the patients as tightly as `values` hold all of them.
+
+    scikit-learn weighs its penalty against the sum over patients. A model of four fifths of them would be flatter than
+    the model of all, and thresholds and recalibration found on the one would not fit the other.
+
+    Source: the penalty per observation of Friedman et al. 2010, Journal of Statistical Software 33(1), equation 1.
+    """
+    match estimator:
+        case "lr":
+            return {**values, "C": float(values["C"]) / share}
+        case "mlp":
+            return {**values, "alpha": float(values["alpha"]) * share}
+        case _:
+            return values
 
 
 def fit_estimator(estimator: str, values: Values, seed: int, Z: Floats, y: Labels) -> Any:
@@ -42,6 +61,17 @@ def fit_estimator(estimator: str, values: Values, seed: int, Z: Floats, y: Label
 def positive_probability(classifier: Any, Z: Floats) -> Floats:
     """Returns the probability of class 1, shape (n,)."""
     return np.asarray(classifier.predict_proba(Z)[:, 1], dtype=np.float64)
+
+
+def log_odds(classifier: Any, Z: Floats) -> Floats:
+    """Returns the log odds of class 1 before any rounding to 0 or 1, shape (n,)."""
+    if hasattr(classifier, "decision_function"):
+        return np.asarray(classifier.decision_function(Z), dtype=np.float64)
+    if hasattr(classifier, "out_activation_"):
+        linear = copy(classifier)
+        linear.out_activation_ = "identity"
+        return positive_probability(linear, Z)
+    return share_log_odds(positive_probability(classifier, Z))
 
 
 def estimator_arrays(estimator: str, classifier: Any) -> Arrays:

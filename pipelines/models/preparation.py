@@ -1,4 +1,4 @@
-"""What happens to features before an estimator sees them: fill, drop, scale, project.
+"""What happens to features before an estimator sees them: fill, drop, scale, clip, project.
 
 Fitted once on the rows it is given and then only sliced: the first k components of a decomposition are the
 decomposition into k components, so a search over k needs one decomposition a fold.
@@ -13,6 +13,10 @@ from pipelines.models.base import Arrays, Floats
 
 RELATIVE_SD_FLOOR = 1e-10
 """A column that varies less than this share of its magnitude holds rounding, not information."""
+
+SCALE_LIMIT = 5.0
+"""Scaled values end so many standard deviations from the mean. Of a normal feature one value in two million lies
+beyond; a texture feature that explodes on another scanner reaches hundreds, and would alone decide a probability."""
 
 RELATIVE_VARIANCE_FLOOR = 1e-12
 """A component below this share of the first one's variance is rounding."""
@@ -33,7 +37,7 @@ class Preparation:
         keep: Columns that vary, shape (m,), rising.
         mean: Their means, shape (m,).
         sd: Their standard deviations (n), shape (m,).
-        center: The components' origin in scaled features, shape (m,).
+        center: The components' origin in scaled and clipped features, shape (m,).
         axes: The components, shape (k, m), rows of length 1, by falling variance.
         variance: The components' variances (n - 1), shape (k,).
         total_variance: The variance of all components, those left out as well.
@@ -62,7 +66,7 @@ class Preparation:
             raise NothingVariesError(f"none of {X.shape[1]} columns varies over {len(X)} patients")
         kept = filled[:, keep]
         mean, sd = kept.mean(axis=0), kept.std(axis=0)
-        Z = (kept - mean) / sd
+        Z = _scaled(kept, mean, sd)
         total = float(Z.var(axis=0, ddof=1).sum())
         return cls(median=median, keep=keep, mean=mean, sd=sd, total_variance=total, **_components(Z, n_components))
 
@@ -92,7 +96,7 @@ class Preparation:
         filled = np.where(np.isnan(X), self.median, X)[:, self.keep]
         axes = self.matrix(n_components, scores).T
         # scikit-learn centers after the projection; a forest would see other last bits otherwise
-        return np.ascontiguousarray((filled - self.mean) / self.sd @ axes - self.center[None, :] @ axes)
+        return np.ascontiguousarray(_scaled(filled, self.mean, self.sd) @ axes - self.center[None, :] @ axes)
 
     def to_arrays(self, n_components: int, scores: str = "scaled") -> Arrays:
         """Returns the arrays that a package stores."""
@@ -101,6 +105,7 @@ class Preparation:
             "keep.index": self.keep,
             "scale.mean": self.mean,
             "scale.sd": self.sd,
+            "scale.limit": np.array([SCALE_LIMIT]),
             "pca.mean": self.center,
             "pca.components": np.ascontiguousarray(self.matrix(n_components, scores)),
         }
@@ -117,6 +122,10 @@ def _median(X: Floats) -> Floats:
     missing = np.isnan(X)
     is_empty = missing.all(axis=0)
     return np.where(is_empty, 0.0, np.nanmedian(np.where(is_empty, 0.0, X), axis=0))
+
+
+def _scaled(X: Floats, mean: Floats, sd: Floats) -> Floats:
+    return np.clip((X - mean) / sd, -SCALE_LIMIT, SCALE_LIMIT)
 
 
 def _varies(X: Floats) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":

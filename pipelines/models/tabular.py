@@ -1,15 +1,17 @@
-"""The tabular model: preparation and an estimator, learned together from the same rows."""
+"""The tabular model: preparation and an estimator, learned together from the same rows, and a recalibration."""
 
 from typing import Any, Self
 
 from pipelines.models.base import Arrays, Floats, Labels, Values
 from pipelines.models.components import ComponentRule
-from pipelines.models.estimators import estimator_arrays, fit_estimator, positive_probability
+from pipelines.models.estimators import estimator_arrays, fit_estimator, log_odds, positive_probability
 from pipelines.models.preparation import Preparation
+from registry.arrays import CALIBRATION
+from registry.predict import recalibrated
 
 
 class TabularModel:
-    """Fill, drop, scale, principal components, and an estimator on them.
+    """Fill, drop, scale, clip, principal components, an estimator on them, and a recalibration of what it says.
 
     Args:
         estimator: `lr`, `rf` or `mlp`.
@@ -20,6 +22,8 @@ class TabularModel:
 
     preparation: Preparation
     classifier: Any
+    coefficients: Floats | None = None
+    """Intercept and slope of the recalibration, shape (2,); none before there is one."""
 
     def __init__(self, estimator: str, values: Values, seed: int, rule: ComponentRule | None = None) -> None:
         self.estimator = estimator
@@ -42,14 +46,23 @@ class TabularModel:
         self.preparation = Preparation.fit(X, self.rule.n_fitted)
         Z = self.preparation.transform(X, self.n_components, self.scores)
         self.classifier = fit_estimator(self.estimator, self.values, self.seed, Z, y)
+        self.coefficients = None
+        return self
+
+    def recalibrate(self, coefficients: Floats) -> Self:
+        """Takes intercept and slope, which held-out patients must have taught: the model's own rows flatter it."""
+        self.coefficients = coefficients
         return self
 
     def predict_proba(self, X: Floats) -> Floats:
         """Returns the probability of the positive class for each row, shape (n,)."""
         Z = self.preparation.transform(X, self.n_components, self.scores)
-        return positive_probability(self.classifier, Z)
+        if self.coefficients is None:
+            return positive_probability(self.classifier, Z)
+        return recalibrated(log_odds(self.classifier, Z), self.coefficients)
 
     def to_arrays(self) -> Arrays:
         """Returns the fitted model as the arrays that a package stores."""
         prepared = self.preparation.to_arrays(self.n_components, self.scores)
-        return prepared | estimator_arrays(self.estimator, self.classifier)
+        calibration: Arrays = {} if self.coefficients is None else {CALIBRATION: self.coefficients}
+        return prepared | estimator_arrays(self.estimator, self.classifier) | calibration

@@ -20,6 +20,7 @@ from pipelines.ingest.intake import intake_centers
 from pipelines.params import CaseRules, load_operation
 from pipelines.params.operation import ScoringSection
 from pipelines.radiomics.settings import ExtractionSettings
+from pipelines.record import FEATURE_SET
 from pipelines.runner import Progress, Runner, Silent
 from pipelines.scoring.places import Deployment
 from pipelines.scoring.scores import SCORES, append_scores, current_scores, due_patients, inputs_by_patient, read_scores
@@ -37,6 +38,12 @@ class NoChampionError(InputError):
     """There is no model to score with."""
 
     default_remedy = "`radmill register` a candidate and `radmill promote` it"
+
+
+class OtherFeatureSetError(InputError):
+    """The package was made with other feature values than the installed version computes."""
+
+    default_remedy = "install the radmill that its manifest names under `release`, or train and promote anew"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,6 +191,18 @@ def case_rules(manifest: Mapping[str, object], withdrawn: Sequence[str]) -> Case
     return rules.model_copy(update={"cohort": rules.cohort.model_copy(update={"withdrawn": list(withdrawn)})})
 
 
+def check_feature_set(manifest: Mapping[str, object]) -> None:
+    """Checks that features are computed as those that the model was made from.
+
+    Raises:
+        OtherFeatureSetError: They are not.
+    """
+    if manifest["feature_set"] != FEATURE_SET:
+        raise OtherFeatureSetError(
+            f"made with feature set {manifest['feature_set']}, installed is {FEATURE_SET}", where="the champion"
+        )
+
+
 def score(
     workspace: Workspace, scoring: ScoringSection, runner: Runner, progress: Progress | None = None
 ) -> ScoreSummary:
@@ -192,12 +211,14 @@ def score(
     Raises:
         NoChampionError: No version was promoted.
         PackageAbsentError: The champion's package is not on this machine.
+        OtherFeatureSetError: The installed version computes other values than the champion was made with.
     """
     registry = Registry(workspace.root)
     champion = registry.champion()
     if champion is None:
         raise NoChampionError("no version is in force", where="models/ledger.jsonl")
     deployment, package = Deployment(workspace), registry.package(champion)
+    check_feature_set(package.manifest)
     withdrawn = tuple(load_operation(workspace.params).cohort.withdrawn)
     scorer = _Scorer(deployment, champion, package, runner, progress or Silent(), scoring.quiet_s, withdrawn)
     results = tuple(scorer.center(center) for center in deployment.hospitals())

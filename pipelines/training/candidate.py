@@ -23,16 +23,18 @@ from pipelines.params.modelling import Model
 from pipelines.record import installed
 from pipelines.training.card import card
 from pipelines.training.crossval import OutOfFold
+from pipelines.training.recalibration import Recalibration
 from pipelines.training.tune import Tuned, TuneSummary
 from registry.package import save_package
 
 CONFIDENCE = 0.95
-TARGET_SENSITIVITY = 0.9
 DIGITS = 6
 """Of numbers that people look at."""
 
 
-def write_candidate(folder: Path, name: str, whole: TrainingSet, settings: Model, tuned: Tuned) -> TuneSummary:
+def write_candidate(
+    folder: Path, name: str, whole: TrainingSet, settings: Model, tuned: Tuned, target_sensitivity: float
+) -> TuneSummary:
     """Writes everything under `data/models/<name>/` and removes what else lies there.
 
     Args:
@@ -41,10 +43,13 @@ def write_candidate(folder: Path, name: str, whole: TrainingSet, settings: Model
         whole: The training set.
         settings: The model's section of `params.yaml`.
         tuned: What the search found.
+        target_sensitivity: The second operating point, next to Youden's.
     """
     part = whole.part(TRAINING)
     metrics = out_of_fold_metrics(tuned)
-    manifest = _manifest(name, whole, part, settings, tuned, metrics)
+    manifest = _manifest(name, whole, part, settings, tuned, metrics) | {
+        "thresholds": _thresholds(tuned.flattering, target_sensitivity)
+    }
     digest = save_package(folder / "package", manifest, tuned.model.to_arrays(), _golden_inputs(part.X), card(manifest))
     _write_out_of_fold(folder, part, tuned)
     write_json(folder / "search.json", _search(tuned))
@@ -60,6 +65,7 @@ def write_candidate(folder: Path, name: str, whole: TrainingSet, settings: Model
         components=tuned.model.n_components,
         auc=f"{metrics['auc']:.3f} ({metrics['auc_low']:.3f}–{metrics['auc_high']:.3f})",
         auc_best_trial=metrics["auc_best_trial"],
+        recalibration=tuned.recalibration.reason or f"slope {tuned.recalibration.slope:.3g}",
         package=digest[:12],
     )
 
@@ -85,7 +91,12 @@ def _manifest(
     record, values = whole.record, tuned.best.values
     phases = record["service"]["phases"]
     rules = record["rules"]
-    model = {"name": name, "estimator": settings.estimator, "hyperparameters": _hyperparameters(tuned)}
+    model = {
+        "name": name,
+        "estimator": settings.estimator,
+        "hyperparameters": _hyperparameters(tuned),
+        "recalibration": _recalibration(tuned.recalibration),
+    }
     return {
         "kind": "tabular",
         "model": {**model, "activation": activation(settings.estimator, values)},
@@ -97,7 +108,6 @@ def _manifest(
         "feature_set": record["feature_set"],
         "training_set": whole.digest,
         "label": record["label"],
-        "thresholds": _thresholds(tuned.flattering),
         "drift": _drift(part, tuned),
         "metrics_oof": metrics,
         "release": installed("radmill")["radmill"],
@@ -108,11 +118,19 @@ def _hyperparameters(tuned: Tuned) -> dict[str, object]:
     return {**tuned.best.values, "components": tuned.model.n_components, "seed": tuned.model.seed}
 
 
-def _thresholds(oof: OutOfFold) -> dict[str, float]:
-    """Returns operating points from out-of-fold probabilities on the fitted model's scale."""
+def _recalibration(found: Recalibration) -> dict[str, object]:
+    return {
+        "intercept": round(found.intercept, DIGITS),
+        "slope": round(found.slope, DIGITS),
+        "identity_because": found.reason,
+    }
+
+
+def _thresholds(oof: OutOfFold, target: float) -> dict[str, float]:
+    """Returns operating points from recalibrated out-of-fold probabilities on the fitted model's scale."""
     found = {
         "youden": youden_threshold(oof.y, oof.mean),
-        sensitivity_name(TARGET_SENSITIVITY): sensitivity_threshold(oof.y, oof.mean, TARGET_SENSITIVITY),
+        sensitivity_name(target): sensitivity_threshold(oof.y, oof.mean, target),
     }
     return {name: value for name, value in found.items() if value is not None}
 
@@ -143,7 +161,8 @@ def _write_out_of_fold(folder: Path, part: TrainingSet, tuned: Tuned) -> None:
     """Writes `oof.parquet` (one row a patient) and `oof_folds.parquet` (one row a patient and repeat).
 
     `p` is the mean over repeats of the honest probabilities, `p_<r>` and `fold_<r>` are those of repeat r and the fold
-    in which the patient was held out; `p_best` is the best trial's, which flatters.
+    in which the patient was held out; `p_best` is the best trial's, which flatters. All are recalibrated: `p_best` with
+    the package's coefficients, `p_<r>` with those of its fold, which are in `search.json`.
     """
     oof = tuned.nested
     frame = pd.DataFrame({"center": part.center, "case_id": part.case_id, "y": part.y.astype(np.int64), "p": oof.mean})
@@ -170,6 +189,7 @@ def _search(tuned: Tuned) -> dict[str, Any]:
     return {
         "best": tuned.best.number,
         "nested": [trial.number for trial in tuned.chosen],
+        "nested_recalibrations": [_recalibration(found) for found in tuned.honest.recalibrations],
         "trials": [
             {"number": t.number, "params": t.values, "value": t.value, "folds": list(t.folds)} for t in tuned.trials
         ],
@@ -207,6 +227,7 @@ def _summary(name: str, settings: Model, digest: str, manifest: dict[str, Any], 
         "best_trial_value": round(tuned.best.value, DIGITS),
         "hyperparameters": manifest["model"]["hyperparameters"],
         "components": tuned.model.n_components,
+        "recalibration": manifest["model"]["recalibration"],
         "thresholds": manifest["thresholds"],
         "out_of_fold": manifest["metrics_oof"],
         "note": "auc comes from nested cross-validation; auc_best_trial is the largest of all trials, so it flatters",

@@ -27,8 +27,9 @@ def card(manifest: dict[str, Any]) -> str:
         "without the patients they are judged on",
         f"- AUC of the chosen hyperparameters {_shown(oof['auc_best_trial'])}: it is the largest of all trials and "
         "flatters",
-        f"- calibration slope {_shown(oof['calibration_slope'])}, intercept {_shown(oof['calibration_intercept'])}; "
-        "the probabilities are not recalibrated",
+        f"- calibration slope {_shown(oof['calibration_slope'])}, intercept {_shown(oof['calibration_intercept'])}, "
+        "each fold recalibrated without its patients",
+        f"- {_recalibrated(model['recalibration'])}",
         "- thresholds " + ", ".join(f"{name} {_shown(value)}" for name, value in manifest["thresholds"].items()),
         "",
         "## Limits",
@@ -37,6 +38,15 @@ def card(manifest: dict[str, Any]) -> str:
         "are not.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _recalibrated(found: dict[str, Any]) -> str:
+    if found["identity_because"]:
+        return f"the probabilities are not recalibrated: {found['identity_because']}"
+    return (
+        f"the probabilities are recalibrated: log odds times {_shown(found['slope'])} plus "
+        f"{_shown(found['intercept'])}, learned from held-out training patients"
+    )
 
 
 def _shown(value: object) -> str:

@@ -1,7 +1,7 @@
 """Cross-validation of one model family: preparations are fitted once a fold and shared by every trial."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,12 +10,18 @@ from scipy.special import expit, logit
 from pipelines.evaluation.discrimination import auc, fold_placements
 from pipelines.models.base import Floats, Labels, Values
 from pipelines.models.components import ComponentRule
-from pipelines.models.estimators import fit_estimator, for_search, positive_probability
+from pipelines.models.estimators import fit_estimator, for_search, for_share, positive_probability
 from pipelines.models.preparation import Preparation, rescaled
+from pipelines.training.recalibration import Recalibration
 from pipelines.training.splits import Fold
 
 PROBABILITY_FLOOR = 1e-6
 """A forest may say 0 or 1; the shift of its logit needs it inside."""
+
+
+ALIKE_DIGITS = 5
+"""Log odds that agree so far are equal when hyperparameters are compared. A network whose penalty has won says the same
+of everybody but for the solver's last steps, and these may order patients as well as anything by chance."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,6 +62,10 @@ class OutOfFold:
         """The area of the mean probabilities, all pairs taken together."""
         return auc(self.y, self.mean)
 
+    def recalibrated(self, recalibration: Recalibration) -> "OutOfFold":
+        """Returns the same with every probability recalibrated."""
+        return replace(self, p=recalibration.apply(self.p))
+
 
 class CrossValidation:
     """Scores hyperparameters on folds of the training patients.
@@ -92,30 +102,43 @@ class CrossValidation:
         scores = str(values.get("scores", "scaled"))
         variance = prepared.preparation.variance
         Z = rescaled(prepared.Z_fit, variance, k, scores)
-        fitted = fit_estimator(self.estimator, values, self.seed, Z, self.y[prepared.fold.fit])
+        own = for_share(self.estimator, values, len(Z) / len(self.y))
+        fitted = fit_estimator(self.estimator, own, self.seed, Z, self.y[prepared.fold.fit])
         return positive_probability(fitted, rescaled(prepared.Z_held_out, variance, k, scores))
 
     def auc(self, number: int, p: Floats) -> float:
         """Returns the area under the ROC curve on a fold's held-out rows."""
-        return auc(self.y[self.prepared[number].fold.held_out], p)
+        return search_auc(self.y[self.prepared[number].fold.held_out], p)
 
-    def out_of_fold(self, held_out: Sequence[Floats]) -> OutOfFold:
+    def out_of_fold(
+        self, held_out: Sequence[Floats], recalibrations: Sequence[Recalibration] | None = None
+    ) -> OutOfFold:
         """Gathers held-out probabilities, those of fold 0 first, into one table; later repeats may be left out.
 
         An estimator takes the share of positives it was fitted on as given, and that share is low where the held-out
         rows have many. So each fold's logits are moved by the difference to the share over all training rows: the
         order within a fold stays, and pooling folds no longer leans below chance.
+
+        Args:
+            held_out: Probabilities of each fold's held-out rows.
+            recalibrations: What each fold's probabilities go through before; nothing when left out.
         """
         folds = [prepared.fold for prepared in self.prepared[: len(held_out)]]
         shape = (len(self.y), 1 + max(fold.repeat for fold in folds))
         p, number = np.full(shape, np.nan), np.full(shape, -1, np.int64)
         overall = logit(self.y.mean())
-        for fold, found in zip(folds, held_out, strict=True):
+        steps = recalibrations or [Recalibration() for _ in folds]
+        for fold, found, step in zip(folds, held_out, steps, strict=True):
             shift = overall - logit(self.y[fold.fit].mean())
             inside = np.clip(found, PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
-            p[fold.held_out, fold.repeat] = expit(logit(inside) + shift)
+            p[fold.held_out, fold.repeat] = expit(step.intercept + step.slope * logit(inside) + shift)
             number[fold.held_out, fold.repeat] = fold.number
         return OutOfFold(y=self.y, p=p, fold=number)
+
+
+def search_auc(y: Labels, p: Floats) -> float:
+    """Returns the area under the ROC curve by which hyperparameters are compared: rounding makes no difference."""
+    return auc(y, np.round(logit(p), ALIKE_DIGITS))
 
 
 def _prepare(fold: Fold, X: Floats, rule: ComponentRule) -> PreparedFold:

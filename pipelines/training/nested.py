@@ -5,7 +5,11 @@ that is best on the other folds, judged by estimators that saw neither the fold 
 are chosen for. An estimator fitted without two folds serves both ways round, so a repeat of k folds costs
 k (k - 1) / 2 fits a trial and not k (k - 1).
 
-With two folds nothing is left to choose with, and every fold gets trial 0, the defaults.
+The probabilities of a fold are recalibrated as the model's own are: with coefficients fitted on held-out
+probabilities of the fold's trial, here those of the other folds from the same estimators that saw neither fold.
+Coefficients from the other folds' nested probabilities would leak, because estimators that saw the fold made these.
+
+With two folds nothing is left to choose or to recalibrate with: every fold gets trial 0, the defaults, as it is.
 
 Only the list of trials was drawn up with all training patients in sight. Over shuffled labels that leaves no bias
 that can be seen, where the best trial's own mean is 0.06 to 0.10 too high.
@@ -14,14 +18,16 @@ Source: nested cross-validation, Varma and Simon 2006, BMC Bioinformatics 7:91.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+from scipy.special import expit, logit
 
-from pipelines.evaluation.discrimination import auc
 from pipelines.models.estimators import for_search
 from pipelines.runner import Progress, Silent
-from pipelines.training.crossval import CrossValidation, OutOfFold
+from pipelines.training.crossval import PROBABILITY_FLOOR, CrossValidation, OutOfFold, search_auc
+from pipelines.training.recalibration import Recalibration, fit_recalibration
 from pipelines.training.search import TIE_DIGITS, Trial
 from pipelines.training.splits import Fold
 
@@ -29,10 +35,25 @@ MINIMUM_FOLDS = 3
 """One to choose for, one to choose on, one to learn from."""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Nested:
+    """The honest estimate.
+
+    Args:
+        out_of_fold: Recalibrated probabilities.
+        chosen: The trial of each fold.
+        recalibrations: The recalibration of each fold.
+    """
+
+    out_of_fold: OutOfFold
+    chosen: list[Trial]
+    recalibrations: list[Recalibration]
+
+
 def nested(
     validation: CrossValidation, trials: Sequence[Trial], repeats: int, progress: Progress | None = None
-) -> tuple[OutOfFold, list[Trial]]:
-    """Returns out-of-fold probabilities whose hyperparameters were chosen without the fold, and which those were.
+) -> Nested:
+    """Returns out-of-fold probabilities whose hyperparameters and recalibration never saw the fold.
 
     Args:
         validation: The search's cross-validation.
@@ -40,42 +61,66 @@ def nested(
         repeats: How many of its repeats are done so, the first ones.
         progress: Is told of every trial in every repeat.
     """
-    held_out, chosen = [], []
+    chosen: list[Trial] = []
+    recalibrations: list[Recalibration] = []
     for repeat in range(repeats):
-        numbers = [i for i, prepared in enumerate(validation.prepared) if prepared.fold.repeat == repeat]
-        folds = [validation.prepared[i].fold for i in numbers]
-        for number, trial in zip(numbers, _choices(validation, trials, folds, progress or Silent()), strict=True):
-            chosen.append(trial)
-            held_out.append(validation.held_out(number, trial.values))
-    return validation.out_of_fold(held_out), chosen
+        folds = [prepared.fold for prepared in validation.prepared if prepared.fold.repeat == repeat]
+        if len(folds) < MINIMUM_FOLDS:
+            chosen += [trials[0] for _ in folds]
+            recalibrations += [Recalibration(reason="two folds leave nobody to learn from") for _ in folds]
+            continue
+        pairs = _Pairs(validation, folds)
+        own = pairs.choices(trials, progress or Silent())
+        recalibrations += [pairs.recalibration(number, trial) for number, trial in enumerate(own)]
+        chosen += own
+    held_out = [validation.held_out(number, trial.values) for number, trial in enumerate(chosen)]
+    found = validation.out_of_fold(held_out, recalibrations)
+    return Nested(out_of_fold=found, chosen=chosen, recalibrations=recalibrations)
 
 
-def _choices(
-    validation: CrossValidation, trials: Sequence[Trial], folds: Sequence[Fold], progress: Progress
-) -> list[Trial]:
-    if len(folds) < MINIMUM_FOLDS:
-        return [trials[0] for _ in folds]
-    scores = _scores(validation, trials, folds, progress)
-    means = np.round(np.nanmean(scores, axis=1), TIE_DIGITS)
-    return [trials[int(row)] for row in np.argmax(means, axis=0)]
+class _Pairs:
+    """Estimators fitted without two folds of one repeat: each is held out from the other's."""
 
+    def __init__(self, validation: CrossValidation, folds: Sequence[Fold]) -> None:
+        self.y, self.folds = validation.y, folds
+        self.both = list(combinations(range(len(folds)), 2))
+        pairs = [_without(folds[i], folds[j]) for i, j in self.both]
+        self.inner = CrossValidation(
+            validation.estimator, validation.rule, validation.X, self.y, pairs, validation.seed
+        )
 
-def _scores(
-    validation: CrossValidation, trials: Sequence[Trial], folds: Sequence[Fold], progress: Progress
-) -> "np.ndarray[tuple[int, int, int], np.dtype[np.float64]]":
-    """Returns the area of each trial on fold i without having seen fold j, shape (trials, folds i, folds j)."""
-    both = list(combinations(range(len(folds)), 2))
-    pairs = [_without(folds[i], folds[j]) for i, j in both]
-    inner = CrossValidation(validation.estimator, validation.rule, validation.X, validation.y, pairs, validation.seed)
-    scores = np.full((len(trials), len(folds), len(folds)), np.nan)
-    for row, trial in enumerate(trials):
-        cheap = for_search(inner.estimator, trial.values)
-        for number, (i, j) in enumerate(both):
-            p, n_first = inner.held_out(number, cheap), len(folds[i].held_out)
-            scores[row, i, j] = auc(validation.y[folds[i].held_out], p[:n_first])
-            scores[row, j, i] = auc(validation.y[folds[j].held_out], p[n_first:])
-        progress.advance()
-    return scores
+    def choices(self, trials: Sequence[Trial], progress: Progress) -> list[Trial]:
+        """Returns for each fold the trial that is best on the others."""
+        means = np.round(np.nanmean(self._scores(trials, progress), axis=1), TIE_DIGITS)
+        return [trials[int(row)] for row in np.argmax(means, axis=0)]
+
+    def recalibration(self, number: int, trial: Trial) -> Recalibration:
+        """Returns the recalibration of a fold's trial, learned from all rows but the fold's."""
+        overall = logit(self.y[self.folds[number].fit].mean())
+        p = np.full(len(self.y), np.nan)
+        for pair, both in enumerate(self.both):
+            if number in both:
+                other = self.folds[both[0] if both[1] == number else both[1]].held_out
+                prepared = self.inner.prepared[pair].fold
+                found = self.inner.held_out(pair, trial.values)[np.isin(prepared.held_out, other)]
+                inside = np.clip(found, PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
+                p[other] = expit(logit(inside) + overall - logit(self.y[prepared.fit].mean()))
+        known = np.isfinite(p)
+        return fit_recalibration(self.y[known], p[known])
+
+    def _scores(
+        self, trials: Sequence[Trial], progress: Progress
+    ) -> "np.ndarray[tuple[int, int, int], np.dtype[np.float64]]":
+        """Returns the area of each trial on fold i without having seen fold j, shape (trials, folds i, folds j)."""
+        scores = np.full((len(trials), len(self.folds), len(self.folds)), np.nan)
+        for row, trial in enumerate(trials):
+            cheap = for_search(self.inner.estimator, trial.values)
+            for pair, (i, j) in enumerate(self.both):
+                p, n_first = self.inner.held_out(pair, cheap), len(self.folds[i].held_out)
+                scores[row, i, j] = search_auc(self.y[self.folds[i].held_out], p[:n_first])
+                scores[row, j, i] = search_auc(self.y[self.folds[j].held_out], p[n_first:])
+            progress.advance()
+        return scores
 
 
 def _without(first: Fold, second: Fold) -> Fold:

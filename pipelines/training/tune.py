@@ -13,7 +13,8 @@ from pipelines.params.modelling import Model, TuningSection
 from pipelines.record import installed
 from pipelines.runner import Progress, Silent
 from pipelines.training.crossval import CrossValidation, OutOfFold
-from pipelines.training.nested import nested
+from pipelines.training.nested import Nested, nested
+from pipelines.training.recalibration import Recalibration, fit_recalibration
 from pipelines.training.search import Journal, Trial, best, derived_seed, search
 from pipelines.training.splits import repeated_folds
 from pipelines.workspace import Workspace
@@ -33,20 +34,30 @@ class Tuned:
         parameters: What was searched.
         trials: Everything that was tried, in order.
         best: The trial the model is fitted with.
-        nested: Out-of-fold probabilities whose hyperparameters were chosen without the fold: the honest ones.
-        chosen: The trial of each fold of `nested`.
-        flattering: Out-of-fold probabilities of the best trial: on the scale of the fitted model, but their area is
-            the largest of many and so too high.
-        model: The best trial's model, fitted on all training patients.
+        honest: Out-of-fold probabilities whose hyperparameters and recalibration never saw the fold.
+        flattering: Out-of-fold probabilities of the best trial, recalibrated: on the scale of the fitted model, but
+            their area is the largest of many and so too high.
+        recalibration: What the best trial's held-out probabilities taught.
+        model: The best trial's model, fitted on all training patients, recalibrated.
     """
 
     parameters: tuple[Parameter, ...]
     trials: list[Trial]
     best: Trial
-    nested: OutOfFold
-    chosen: list[Trial]
+    honest: Nested
     flattering: OutOfFold
+    recalibration: Recalibration
     model: TabularModel
+
+    @property
+    def nested(self) -> OutOfFold:
+        """The honest probabilities."""
+        return self.honest.out_of_fold
+
+    @property
+    def chosen(self) -> list[Trial]:
+        """The trial of each fold of `nested`."""
+        return self.honest.chosen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +72,7 @@ class TuneSummary:
         components: How many principal components it keeps.
         auc: The nested cross-validated area with its interval.
         auc_best_trial: The best trial's own cross-validated area, which flatters.
+        recalibration: Its slope, or why probabilities are left as they are.
         package: The first characters of the package's digest.
     """
 
@@ -71,6 +83,7 @@ class TuneSummary:
     components: int
     auc: str
     auc_best_trial: float
+    recalibration: str
     package: str
 
 
@@ -94,7 +107,8 @@ def tune(workspace: Workspace, params: Params, name: str, progress: Progress | N
     telling.start(f"tune {name}", params.tuning.trials * (1 + params.tuning.nested_repeats))
     with threadpool_limits(1):  # sums in another order would give other bits
         tuned = fit_best(whole.part(TRAINING), settings, params.tuning, journal, telling)
-        summary = write_candidate(workspace.model(name), name, whole, settings, tuned)
+        target = params.evaluation.target_sensitivity
+        summary = write_candidate(workspace.model(name), name, whole, settings, tuned, target)
     telling.finish()
     journal.remove()
     return summary
@@ -130,15 +144,17 @@ def fit_best(
         progress=progress,
     )
     winner = best(trials)
-    honest, chosen = nested(validation, trials, min(tuning.nested_repeats, tuning.repeats), progress)
+    raw = validation.out_of_fold([validation.held_out(i, winner.values) for i in range(len(folds))])
+    recalibration = fit_recalibration(part.y, raw.p)
+    fitted = TabularModel(settings.estimator, winner.values, seed, rule).fit(part.X, part.y)
     return Tuned(
         parameters=parameters,
         trials=trials,
         best=winner,
-        nested=honest,
-        chosen=chosen,
-        flattering=validation.out_of_fold([validation.held_out(i, winner.values) for i in range(len(folds))]),
-        model=TabularModel(settings.estimator, winner.values, seed, rule).fit(part.X, part.y),
+        honest=nested(validation, trials, min(tuning.nested_repeats, tuning.repeats), progress),
+        flattering=raw.recalibrated(recalibration),
+        recalibration=recalibration,
+        model=fitted.recalibrate(recalibration.coefficients),
     )
 
 

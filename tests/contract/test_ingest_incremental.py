@@ -32,6 +32,28 @@ def test_added_patient_is_read_alone_and_equals_a_rebuild(cohort, spy) -> None:
     assert cohort.snapshot() == cohort.rebuilt()
 
 
+def test_a_patient_sent_under_two_names_is_not_read_in_every_run(cohort, spy) -> None:
+    for name in ("P-0001", "P-0002"):
+        cohort.nifti("alpha", name, ("ct",), seed="same")
+    cohort.run(spy)
+    assert (len(spy.names), set(cohort.table("qc")["code"])) == (2, {"duplicate_patient"})
+    cohort.nifti("alpha", "P-0003", ("ct",))
+    cohort.run(spy)
+    assert len(spy.names) == 3
+    assert cohort.snapshot() == cohort.rebuilt()
+
+
+def test_a_patient_whose_double_left_is_used(cohort) -> None:
+    folders = [cohort.nifti("alpha", name, ("ct",), seed="same") for name in ("P-0001", "P-0002")]
+    cohort.run()
+    shutil.rmtree(folders[0])
+    del cohort.clinical["alpha"]["P-0001"]
+    cohort.write_clinical("alpha")
+    cohort.run()
+    assert len(cohort.table("cases")) == 1
+    assert cohort.snapshot() == cohort.rebuilt()
+
+
 def test_new_mask_reads_its_case_alone(cohort, spy) -> None:
     folder = cohort.nifti("alpha", "P-0001")
     cohort.nifti("alpha", "P-0002")

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
+from scipy.special import expit, logit
+from scipy.stats import rankdata
 from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_selection import VarianceThreshold
@@ -15,7 +17,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from pipelines.models.base import Model, Values
 from pipelines.models.components import ComponentRule, area_percent, knee
@@ -45,6 +47,7 @@ def generated(n: int = 60, p: int = 90) -> tuple[Floats, NDArray[np.int8]]:
     y = (X[:, 0] / X[:, 0].std() + rng.normal(size=n) > 0).astype(np.int8)
     X[rng.random(X.shape) < 0.02] = np.nan
     X[:, 3], X[:, 4], X[:, 5] = 1e5, np.nan, X[:, 6]
+    X[7, 10:20] = 1e9  # explodes among the rows that are fitted, so that clipping decides the components
     return X, y
 
 
@@ -79,6 +82,7 @@ def sklearn_pipeline(estimator: str, values: Values, seed: int) -> Pipeline:
             ("impute", SimpleImputer(strategy="median", keep_empty_features=True)),
             ("keep", VarianceThreshold()),
             ("scale", StandardScaler()),
+            ("clip", FunctionTransformer(np.clip, kw_args={"a_min": -5, "a_max": 5})),
             ("pca", PCA(int(values["components"]), svd_solver="full", whiten=whiten)),
             ("estimator", builders[estimator](values)),
         ]
@@ -101,6 +105,36 @@ def test_a_package_predicts_the_same(estimator: str, scores: str) -> None:
     X, y = generated()
     model = TabularModel(estimator, {**VALUES[estimator], "scores": scores}, 3).fit(X[:45], y[:45])
     np.testing.assert_allclose(packaged(model, X), model.predict_proba(X), atol=TOLERANCE, rtol=0)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("slope", [1.0, 0.4, 413.0])
+def test_a_package_recalibrates_the_same_and_keeps_the_order(estimator: str, slope: float) -> None:
+    X, y = generated()
+    # as flat as the slope is steep, which is what such a slope comes from
+    values = {**VALUES[estimator], "C": 0.1 / slope}
+    model = TabularModel(estimator, values, 3).fit(X[:45], y[:45])
+    plain = model.predict_proba(X)
+    coefficients = -slope * logit(np.median(plain)), slope
+    model.recalibrate(np.array(coefficients))
+    p = model.predict_proba(X)
+    np.testing.assert_allclose(packaged(model, X), p, atol=TOLERANCE, rtol=0)
+    np.testing.assert_allclose(p, expit(coefficients[0] + coefficients[1] * logit(np.clip(plain, 1e-6, 1 - 1e-6))))
+    if slope < 2 or estimator == "lr":
+        np.testing.assert_array_equal(rankdata(p), rankdata(plain))
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_a_feature_that_explodes_elsewhere_does_not_decide_alone(estimator: str) -> None:
+    """A patient of another scanner far outside is taken as one at the limit, not at hundreds of deviations."""
+    X, y = generated()
+    model = TabularModel(estimator, VALUES[estimator], 3).fit(X[:45], y[:45])
+    far, limit = np.repeat(X[50:51], 2, axis=0), model.preparation
+    column = int(limit.keep[0])
+    far[:, column] = limit.mean[0] + np.array([5, 5000]) * limit.sd[0]
+    p = packaged(model, far)
+    assert p[0] == pytest.approx(p[1], abs=1e-12)
+    assert float(model.to_arrays()["scale.limit"][0]) == 5.0
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
@@ -163,7 +197,7 @@ def test_components_never_exceed_what_the_rows_hold() -> None:
 
 def test_explained_variance_is_scikit_learns() -> None:
     X, _ = generated()
-    steps = sklearn_pipeline("lr", VALUES["lr"], 0)[:3]
+    steps = sklearn_pipeline("lr", VALUES["lr"], 0)[:4]
     reference = PCA(10, svd_solver="full").fit(steps.fit_transform(X)).explained_variance_ratio_
     np.testing.assert_allclose(Preparation.fit(X, 10).explained, reference, rtol=1e-10)
 

@@ -1,9 +1,12 @@
-"""Who withdrew is scored no more, whatever the package's rules said when it was made."""
+"""Which rules hold when new hospitals are scored: the package's own, but for who withdrew."""
 
 from pathlib import Path
 
+import pytest
+
 from pipelines.params import load_operation
-from pipelines.scoring.score import case_rules
+from pipelines.record import FEATURE_SET
+from pipelines.scoring.score import OtherFeatureSetError, case_rules, check_feature_set
 
 RULES = {
     "cohort": {"include": [{"column": "age", "minimum": 18, "reason": "adults"}], "withdrawn": ["old"]},
@@ -26,3 +29,10 @@ def test_withdrawals_are_read_whatever_state_other_sections_are_in(tmp_path: Pat
     assert load_operation(params).cohort.withdrawn == ["abc"]
     params.write_text("cohort: {}\n")
     assert load_operation(params).cohort.withdrawn == []
+
+
+def test_a_package_of_another_feature_set_scores_nobody() -> None:
+    """Its thresholds and coefficients belong to other numbers of the same names."""
+    check_feature_set({"feature_set": FEATURE_SET})
+    with pytest.raises(OtherFeatureSetError, match="release"):
+        check_feature_set({"feature_set": "0"})
