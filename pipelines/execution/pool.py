@@ -32,6 +32,11 @@ _CONFIG = {
 }
 
 
+_PATIENCE = {"distributed.deploy.lost-worker-timeout": "1000 days"}
+"""The cluster dismisses a worker that is away this long after another of its name was lost, also when it is on its way
+back. Dask reads it when a worker is lost, so it holds as long as the pool does."""
+
+
 class LocalPool:
     """Worker processes on this machine.
 
@@ -48,6 +53,7 @@ class LocalPool:
         self.n_workers = n_workers
         self.memory_bytes = memory_bytes
         self._refuse_to_nest()
+        self._patience = _patience()
         self.client, self._cluster = self._start()
         self.names = tuple(str(key) for key in self._cluster.workers)
 
@@ -69,6 +75,7 @@ class LocalPool:
             self.kill(str(name))
         self.client.close(timeout=2)
         self._cluster.close(timeout=10)
+        self._patience.__exit__(None, None, None)
 
     def _start(self) -> tuple[Any, Any]:
         import dask
@@ -97,6 +104,13 @@ class LocalPool:
     def _refuse_to_nest() -> None:
         if getattr(current_process(), "_inheriting", False):
             raise MainGuardError("workers cannot be started while a script is being imported by one")
+
+
+def _patience() -> Any:
+    import dask
+    import distributed  # noqa: F401  its defaults must be there before one of them is replaced
+
+    return dask.config.set(_PATIENCE)
 
 
 def ignore_interrupts() -> None:

@@ -103,6 +103,6 @@ class EvaluationSection(Section):
 
     bootstrap: int = Field(default=1000, ge=100)
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    target_sensitivity: float = Field(default=0.9, gt=0, lt=1)
+    target_sensitivity: float = Field(gt=0, lt=1)
     net_benefit_range: tuple[float, float] = (0.05, 0.8)
     seed: int

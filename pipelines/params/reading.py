@@ -44,15 +44,15 @@ class CaseRules(Section):
 
 
 class Params(Section):
-    """All of `params.yaml`."""
+    """All of `params.yaml`. What the stage graph names must be there: DVC does not know defaults."""
 
     radmill: RadmillSection
     study: StudySection
-    cohort: CohortSection = CohortSection()
+    cohort: CohortSection
     centers: CentersSection
     phases: dict[Name, Phase]
     label: LabelSection
-    ingest: IngestSection = IngestSection()
+    ingest: IngestSection
     margin: Margin
     extraction: ExtractionSection
     services: dict[Name, Service]

@@ -1,10 +1,17 @@
 """What decides a stage's output is in the stage graph, or a run would skip what a rebuild writes otherwise."""
 
 import json
+from copy import deepcopy
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
+
+from pipelines.params import parse_params
+from pipelines.params.reading import ParamsError
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = "data/intake/settings.json"
@@ -30,6 +37,18 @@ def test_a_changed_parameter_file_is_seen_by_every_stage_that_reads_it(cohort) -
     assert seen[1]["absent.yaml"] == ""
     assert {SETTINGS: {"persist": True}} in stages()["intake"]["outs"]
     assert all(SETTINGS in stages()[name]["deps"] for name in ("extract", "validate", "assemble"))
+
+
+def test_every_key_that_a_stage_names_must_be_given() -> None:
+    """DVC stops at a key that is absent, which would be a fault for what the settings call a default."""
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    named = {key for stage in stages().values() for key in stage.get("params", ()) if "${" not in key}
+    for key in sorted(named):
+        less = deepcopy(content)
+        *path, last = key.split(".")
+        del reduce(getitem, path, less)[last]
+        with pytest.raises(ParamsError, match=f"{key}: missing"):
+            parse_params(less)
 
 
 def test_the_page_follows_every_setting_it_shows() -> None:

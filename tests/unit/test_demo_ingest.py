@@ -17,7 +17,7 @@ from pipelines.images.files import read_case
 from pipelines.ingest.ingest import ingest, ingest_centers
 from pipelines.ingest.intake import intake, list_centers, write_intake
 from pipelines.ingest.places import IngestPlaces
-from pipelines.ingest.pseudonyms import case_id, create_key, key_id, load_key
+from pipelines.ingest.pseudonyms import case_id, key_id, load_key
 from pipelines.params import load_params
 from pipelines.params.data import Center
 from pipelines.runner import SerialRunner, Silent
@@ -49,7 +49,7 @@ def ingested(tmp_path_factory: pytest.TempPathFactory) -> Ingested:
     for role in ROLES:
         ingest(study, params, role, SerialRunner())
     places = _harbor(study)
-    centers = {HARBOR.name: Center(key_id=key_id(create_key(study.keys, HARBOR.name)))}
+    centers = {HARBOR.name: Center(key_id=key_id(load_key(study.keys, HARBOR.name)))}
     write_intake(places, list_centers(places, centers, Silent()))
     ingest_centers(places, params.case_rules(), centers, SerialRunner(), labelled=False)
     views = [study.view(role, "cases").parent for role in ROLES] + [places.views]

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
+import dask
 import pytest
 
 from pipelines.execution.cluster import DaskRunner, n_workers, open_runner
@@ -108,6 +109,19 @@ def test_bad_cases_leave_the_others_alone(runner: DaskRunner, tmp_path: object) 
     assert ended["refuse"].error.remedy == "right it"
     assert "ZeroDivisionError: by zero" in str(ended["break"].error)
     assert "1 s" in str(ended["hang"].error)
+
+
+def test_workers_on_their_way_back_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dask dismisses a worker that is away when it looks, 15 s after any loss: many deadly cases ended the batch."""
+    pytest.importorskip("distributed")  # its defaults come first
+    monkeypatch.setattr("pipelines.execution.window._RETURN_S", 10.0)
+    with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "1 ms"}),
+        open_runner(ClusterSection(workers=1)) as made,
+    ):
+        ended = {outcome.task.name: outcome for outcome in made.run(make_work(), [bad("die"), square(2)])}
+    assert ended["die"].error.code == "worker_died"
+    assert ended["square 2"].receipt
 
 
 def test_too_much_memory_ends_the_case_alone(runner: DaskRunner) -> None:
