@@ -65,8 +65,10 @@ def stored(image: sitk.Image, mask: sitk.Image, content: dict[str, Any]) -> tupl
 
 
 @pytest.mark.data
-@pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("case", ["breast1", "brain1"])
+@pytest.mark.parametrize(
+    ("case", "variant"),
+    [*(("breast1", variant) for variant in VARIANTS), *(("brain1", variant) for variant in ("plain", "resampled"))],
+)
 def test_pyradiomicss_own_cases_agree_on_every_image_type(test_data: Path, case: str, variant: str) -> None:
     content = settings(VARIANTS[variant])
     image, mask = (test_data / "pyradiomics" / f"{case}_{kind}.nrrd" for kind in ("image", "label"))
