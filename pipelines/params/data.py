@@ -253,7 +253,7 @@ class ExtractionSection(Section):
         perturbations: Ways to perturb image and mask, `kind:amount`, whose features become the view `perturbed`.
     """
 
-    engine: Literal["fast", "pyradiomics"] = "pyradiomics"
+    engine: Literal["fast", "pyradiomics"] = "fast"
     default: dict[str, object]
     by_phase: dict[Name, dict[str, object]] = {}
     perturbations: list[str] = []
