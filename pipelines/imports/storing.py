@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from featurestore.entities import KEY_COLUMNS
-from featurestore.files import drop_orphans
+from featurestore.files import TEMPORARY, drop_orphans
 from featurestore.fingerprints import digest
 from featurestore.row_hashes import row_hashes, verify_rows
 from featurestore.schemas import Column, TableSchema
@@ -69,7 +69,10 @@ def store(
         By center, counts for people.
     """
     counts: dict[str, dict[str, object]] = {}
-    drop_orphans(workspace.imported(rows.view).parent)
+    for folder in (workspace.imported(rows.view).parent, workspace.keys):
+        drop_orphans(folder)
+    for orphan in workspace.root.glob(f"{TEMPORARY}*"):
+        orphan.unlink(missing_ok=True)
     for center, key in sorted(keys.items()):
         own = found.rows[found.rows[CENTER] == center]
         named = own.assign(case_id=[case_id(key, name) for name in own[PATIENT]])
