@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test lint types check lock clean
+.PHONY: help demo test lint types check bench-extraction lock clean
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ types: $(STAMP) ## mypy
 	$(BIN)/mypy
 
 check: lint types test ## everything that CI runs
+
+bench-extraction: $(STAMP) ## time the extraction engines side by side; writes docs/performance.md
+	$(BIN)/python benchmarks/extraction.py build/bench
 
 lock: ## write requirements.lock from what is installed in .venv
 	$(BIN)/pip freeze --exclude-editable --exclude radmill | sed -E 's/\+[a-z0-9.]+$$//' > requirements.lock

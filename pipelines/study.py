@@ -9,8 +9,9 @@ from pathlib import Path
 
 from featurestore.errors import FaultError, InputError
 from featurestore.files import write_bytes
+from featurestore.tables import centers_of, read_frame
 from pipelines.params import Params
-from pipelines.workspace import Workspace
+from pipelines.workspace import ROLES, Workspace
 
 DVC_SETTINGS = {"core.analytics": "false", "core.check_update": "false", "core.autostage": "false"}
 
@@ -25,6 +26,12 @@ class StageFailedError(FaultError):
     """DVC stopped at a stage."""
 
     default_remedy = "read the message above; what was finished is kept, and `radmill run` goes on from there"
+
+
+class StageRefusedError(InputError):
+    """DVC stopped at a stage whose input or settings are wrong."""
+
+    default_remedy = "do what the message above says; what was finished is kept, and `radmill run` goes on from there"
 
 
 def init_study(folder: Path, settings: str = "params.yaml") -> Workspace:
@@ -69,10 +76,43 @@ def reproduce(workspace: Workspace, params: Params, stage: str | None) -> None:
     """
     settle(workspace)
     sweep_models(workspace, params)
-    arguments = [sys.executable, "-m", "dvc", "repro", *([stage] if stage else [])]
-    done = subprocess.run(arguments, cwd=workspace.root, env=environment(workspace), check=False)
-    if done.returncode:
-        raise StageFailedError(f"dvc repro ended with exit code {done.returncode}", where=stage or "the stage graph")
+    for failed in stages_with_failures(workspace):
+        _repro(workspace, "--force", "--single-item", failed)
+    _repro(workspace, *([stage] if stage else []))
+
+
+def stages_with_failures(workspace: Workspace) -> list[str]:
+    """Returns the stages that have cases which failed for a reason that may be gone: memory, disk, a dead worker.
+
+    DVC sees no change in their inputs and would leave them failed for ever.
+    """
+    tables = {
+        f"{verb}@{role}": root
+        for role in ROLES
+        for verb, root in (("ingest", workspace.view(role, "qc")), ("extract", workspace.features(role, "qc")))
+    }
+    return [
+        name
+        for name, root in tables.items()
+        if centers_of(root) and (read_frame(root, columns=["status"])["status"] == "failed").any()
+    ]
+
+
+def _repro(workspace: Workspace, *arguments: str) -> None:
+    note = stage_note(workspace)
+    note.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "dvc", "repro", *arguments]
+    done = subprocess.run(command, cwd=workspace.root, env=environment(workspace), check=False)
+    if done.returncode == 0:
+        return
+    code = int(note.read_text()) if note.exists() else StageFailedError.exit_code
+    kind = StageRefusedError if code == StageRefusedError.exit_code else StageFailedError
+    raise kind("the run ended at the stage above", where=arguments[-1] if arguments else "the stage graph")
+
+
+def stage_note(workspace: Workspace) -> Path:
+    """Returns where a stage leaves its exit code, which DVC does not pass on."""
+    return workspace.state / "stage-exit"
 
 
 def sweep_models(workspace: Workspace, params: Params) -> list[str]:

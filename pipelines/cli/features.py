@@ -17,7 +17,7 @@ DEFAULT_SETTINGS: dict[str, object] = {"imageType": {"Original": {}}, "featureCl
 @click.argument("image", type=click.Path(exists=True, path_type=Path))
 @click.argument("mask", type=click.Path(exists=True, path_type=Path))
 @click.option("--settings", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="PyRadiomics YAML file.")
-@click.option("--engine", default="pyradiomics", show_default=True, type=click.Choice(["fast", "pyradiomics"]))
+@click.option("--engine", default="fast", show_default=True, type=click.Choice(["fast", "pyradiomics"]))
 @click.option("--label", type=int, help="The region's value in the mask; that of the settings when left out.")
 @click.option("--roi", default=".*", show_default=True, help="DICOM: a pattern on the ROI's or segment's name.")
 def compute(image: Path, mask: Path, settings: Path | None, engine: str, label: int | None, roi: str) -> None:

@@ -7,7 +7,8 @@ from typing import cast
 
 import click
 
-from featurestore.files import write_json
+from featurestore.errors import RadmillError
+from featurestore.files import write_json, write_text
 from pipelines.cli.terminal import TerminalProgress, print_facts, print_table
 from pipelines.params import Params, load_params
 from pipelines.workspace import ROLES, Role, Workspace
@@ -112,10 +113,16 @@ def report() -> None:
 
 
 def _stage(work: str, body: Body) -> None:
+    from pipelines.study import stage_note
+
     workspace = Workspace.find()
-    params = load_params(workspace.params)
-    with workspace.lock(f"radmill {work}", name=work.replace(" ", "-")):
-        summary = body(workspace, params)
+    try:
+        params = load_params(workspace.params)
+        with workspace.lock(f"radmill {work}", name=work.replace(" ", "-")):
+            summary = body(workspace, params)
+    except RadmillError as error:
+        write_text(stage_note(workspace), str(error.exit_code))
+        raise
     if is_dataclass(summary) and not isinstance(summary, type):
         _show(work, asdict(summary))
 

@@ -17,7 +17,7 @@ from featurestore.files import atomic_path
 from pipelines.images.nifti_bytes import inspect_nifti
 from pipelines.images.volume import Mask, Volume
 
-_NOTE = "grid64:"
+GRID_NOTE = "grid64:"
 """Marks the description: base64 of six little-endian doubles, spacing and origin (71 of NIfTI's 79 characters)."""
 
 _SINGLE_PRECISION = 1e-5
@@ -46,8 +46,8 @@ def read_image(path: Path) -> sitk.Image:
     except RuntimeError as error:
         raise DamagedImageError(_last_line(error), where=path.name) from error
     note = image.GetMetaData("ITK_FileNotes") if image.HasMetaDataKey("ITK_FileNotes") else ""
-    if note.startswith(_NOTE):
-        _restore_grid(image, note.removeprefix(_NOTE))
+    if note.startswith(GRID_NOTE):
+        restore_grid(image, note.removeprefix(GRID_NOTE))
     for key in image.GetMetaDataKeys():
         image.EraseMetaData(key)
     return image
@@ -59,7 +59,7 @@ def write_image(path: Path, image: sitk.Image) -> None:
     for key in plain.GetMetaDataKeys():
         plain.EraseMetaData(key)
     doubles = struct.pack("<6d", *plain.GetSpacing(), *plain.GetOrigin())
-    plain.SetMetaData("ITK_FileNotes", _NOTE + base64.b64encode(doubles).decode())
+    plain.SetMetaData("ITK_FileNotes", GRID_NOTE + base64.b64encode(doubles).decode())
     with atomic_path(path) as temporary:
         sitk.WriteImage(plain, str(temporary), useCompression=True)
 
@@ -73,7 +73,8 @@ def read_case(image_path: Path, mask_path: Path) -> tuple[Volume, Mask]:
     return Volume(read_image(image_path)), Mask(sitk.Cast(read_image(mask_path), sitk.sitkUInt8))
 
 
-def _restore_grid(image: sitk.Image, note: str) -> None:
+def restore_grid(image: sitk.Image, note: str) -> None:
+    """Gives an image the grid in double precision that stands in its header's description."""
     numbers = struct.unpack("<6d", base64.b64decode(note))
     header = (*image.GetSpacing(), *image.GetOrigin())
     if np.allclose(numbers, header, rtol=_SINGLE_PRECISION, atol=_SINGLE_PRECISION):

@@ -7,7 +7,7 @@ files, rules and versions, and everything else is computed anew from small parts
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from featurestore.files import sweep
+from featurestore.files import TEMPORARY, sweep
 from pipelines.ingest.casework import ChangedSinceIntakeError, ingest_case, memory_mb, plain_images
 from pipelines.ingest.center_data import CenterData, read_center
 from pipelines.ingest.center_tables import CenterTables, Job, acquisition_verdict, center_tables, identities
@@ -172,3 +172,5 @@ def _sweep(places: IngestPlaces, tables: Mapping[str, CenterTables], jobs: Mappi
         expected |= {path for case in own.carried for path in (places.cases / center).glob(f"{case}_*")}
     places.cases.mkdir(parents=True, exist_ok=True)
     sweep(places.cases, expected)
+    for orphan in places.views.glob(f"{TEMPORARY}*"):
+        orphan.unlink()

@@ -252,6 +252,6 @@ class ExtractionSection(Section):
         by_phase: For a phase, keys laid over the default, `setting` merged key by key.
     """
 
-    engine: Literal["fast", "pyradiomics"] = "pyradiomics"
+    engine: Literal["fast", "pyradiomics"] = "fast"
     default: dict[str, object]
     by_phase: dict[Name, dict[str, object]] = {}

@@ -202,8 +202,10 @@ def edit_params(path: Path, edit: Callable[[Any], None]) -> None:
     editor.representer.add_representer(type(None), _null)
     content = editor.load(path.read_text(encoding="utf-8"))
     edit(content)
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as handle:
-        editor.dump(content, handle)
+    with atomic_path(path) as temporary:
+        with temporary.open("w", encoding="utf-8") as handle:
+            editor.dump(content, handle)
+        yaml.safe_load(temporary.read_text(encoding="utf-8"))  # what cannot be read again must not take its place
 
 
 def _null(representer: Any, _: None) -> Any:

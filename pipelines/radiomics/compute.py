@@ -17,7 +17,7 @@ def compute(
     image: sitk.Image | Path,
     mask: sitk.Image | Path,
     settings: ExtractionSettings | Mapping[str, object] | str | Path,
-    engine_name: str = "pyradiomics",
+    engine_name: str = "fast",
     label: int | None = None,
 ) -> dict[str, object]:
     """Computes the features of one region.

@@ -28,6 +28,13 @@ class EngineEntry:
 
 
 ENGINES: dict[str, EngineEntry] = {
+    "fast": EngineEntry(
+        module="pipelines.radiomics.fast.engine",
+        attribute="FastEngine",
+        distributions=("SimpleITK", "PyWavelets", "numpy", "scipy", "numba"),
+        takes_whole_numbers=True,
+        remedy="pip install --force-reinstall numba",
+    ),
     "pyradiomics": EngineEntry(
         module="pipelines.radiomics.reference",
         attribute="PyRadiomicsEngine",

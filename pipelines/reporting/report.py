@@ -7,6 +7,7 @@ from typing import Any
 
 from featurestore.files import sweep, write_bytes
 from pipelines.params import Params
+from pipelines.params.modelling import SplitSection
 from pipelines.record import installed
 from pipelines.reporting import sections
 from pipelines.reporting.cautions import cautions
@@ -134,7 +135,7 @@ def facts(files: StudyFiles, params: Params) -> list[dict[str, object]]:
     tuning, split = params.tuning, params.split
     found += [
         ("Search", f"{tuning.trials} trials, {tuning.folds} folds × {tuning.repeats}, seed {tuning.seed}", False),
-        ("Split", f"{100 * split.internal_fraction:.0f} % internal by seeded hash, seed {split.seed}", False),
+        ("Split", _split_words(split), False),
         ("Bootstrap", f"{params.evaluation.bootstrap} draws, seed {params.evaluation.seed}", False),
         ("Libraries", _pairs(installed(*LIBRARIES)), False),
     ]
@@ -175,6 +176,12 @@ def _summary(files: StudyFiles, params: Params) -> str:
     outside = f"{n_outside} external center{'' if n_outside == 1 else 's'}" if n_outside else "no external center"
     models = f"{len(files.metrics)} model{'' if len(files.metrics) == 1 else 's'}"
     return f"{models} for {params.label.name} from {', '.join(params.phases)}; {inside}, {outside}."
+
+
+def _split_words(split: SplitSection) -> str:
+    if split.column is not None:
+        return f"fixed by the clinical column {split.column}"
+    return f"{100 * split.internal_fraction:.0f} % internal by seeded hash, seed {split.seed}"
 
 
 def _label_words(params: Params) -> str:

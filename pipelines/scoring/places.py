@@ -4,11 +4,33 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
+from featurestore.errors import InputError
 from featurestore.files import write_json
 from pipelines.ingest.places import IngestPlaces
 from pipelines.ingest.pseudonyms import create_key, key_id, key_path, load_key
+from pipelines.params.base import Name
 from pipelines.params.data import Center
 from pipelines.workspace import Workspace
+
+
+class CenterNameError(InputError):
+    """A folder in `incoming` is not named as a center can be."""
+
+    default_remedy = "rename the folder: lower-case letters, digits, - and _, at most 41; the name stands in all tables"
+
+
+def check_center_name(name: str) -> None:
+    """Checks a folder's name by the rule that `params.yaml` has for centers.
+
+    Raises:
+        CenterNameError: The name may not stand in tables and paths.
+    """
+    try:
+        TypeAdapter(Name).validate_python(name)
+    except ValidationError as error:
+        raise CenterNameError("the folder's name cannot be a center's", where="incoming") from error
 
 
 @dataclass(frozen=True)

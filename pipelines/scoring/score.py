@@ -22,7 +22,7 @@ from pipelines.params.operation import ScoringSection
 from pipelines.radiomics.settings import ExtractionSettings
 from pipelines.record import FEATURE_SET
 from pipelines.runner import Progress, Runner, Silent
-from pipelines.scoring.places import Deployment
+from pipelines.scoring.places import Deployment, check_center_name
 from pipelines.scoring.scores import SCORES, append_scores, current_scores, due_patients, inputs_by_patient, read_scores
 from pipelines.workspace import Workspace
 from registry.lifecycle import Registry
@@ -114,9 +114,10 @@ class _Scorer:
     def center(self, center: str) -> CenterResult:
         """Scores one hospital's due cases."""
         try:
+            check_center_name(center)
             self._read(center)
             patients = self._patients(center)
-            due = due_patients(patients, read_scores(self.deployment.scores), self.package.digest)
+            due = due_patients(patients, read_scores(self.deployment.scores, center), self.package.digest)
             self._append(due)
         except RadmillError as error:
             return CenterResult(center=center, problem=str(error).replace("\n", " "))
@@ -171,8 +172,8 @@ class _Scorer:
         )
 
     def _result(self, center: str, n_scored: int, n_patients: int) -> CenterResult:
-        history = read_scores(self.deployment.scores)
-        is_own = (history["package"] == self.package.digest) & (history["center"] == center)
+        history = read_scores(self.deployment.scores, center)
+        is_own = history["package"] == self.package.digest
         own = current_scores(history[is_own & ~history["case_id"].isin(self.withdrawn)])
         _write_csv(self.deployment, center, own)
         return CenterResult(

@@ -105,6 +105,6 @@ def append_scores(
     return len(scored)
 
 
-def read_scores(root: Path) -> pd.DataFrame:
-    """Returns all scores ever given, sorted by center, case and package."""
-    return read_history(root, SCORES)
+def read_scores(root: Path, center: str = "*") -> pd.DataFrame:
+    """Returns all scores ever given to a center's cases, or to all, sorted by center, case and package."""
+    return read_history(root, SCORES, center)

@@ -170,7 +170,7 @@ def test_compute_tells_values_and_how_they_were_made(tmp_path: Path) -> None:
     image, mask = scene((20, 30, 30), (9, 14, 14))
     for name, volume in (("image.nrrd", image), ("mask.nrrd", mask * 2)):
         sitk.WriteImage(volume, str(tmp_path / name))
-    told = compute(tmp_path / "image.nrrd", tmp_path / "mask.nrrd", {"featureClass": FEW}, label=2)
+    told = compute(tmp_path / "image.nrrd", tmp_path / "mask.nrrd", {"featureClass": FEW}, "pyradiomics", label=2)
     assert told["features"] == PyRadiomicsEngine({"featureClass": FEW}).execute(image, mask)
     assert told["record"]["versions"]["pyradiomics-bhklab"] == "3.1.4"
     assert told["record"]["parameters"]["settings"]["setting"] == {"label": 2}

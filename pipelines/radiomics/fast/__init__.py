@@ -1,0 +1,1 @@
+"""The fast extraction engine: PyRadiomics's values without filtering the air around the region."""
