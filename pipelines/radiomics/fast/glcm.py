@@ -108,7 +108,7 @@ def pair_weights(region: Region, norm: str) -> NDArray[np.float64]:
 
 @njit(cache=True, nogil=True)
 def _directions(matrices, levels, highest):  # type: ignore[no-untyped-def]
-    out = np.empty((len(matrices), 25))
+    out = np.zeros((len(matrices), 25))  # the place of MCC stays empty
     for d in range(len(matrices)):
         _direction(matrices[d], levels, highest, out[d])
     return out
