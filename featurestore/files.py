@@ -64,6 +64,12 @@ def sweep(folder: Path, expected: set[Path]) -> list[Path]:
     return removed
 
 
+def drop_orphans(folder: Path) -> None:
+    """Removes temporary files that a killed writer left; to be called where no other writer can be at work."""
+    for path in folder.rglob(f"{TEMPORARY}*"):
+        path.unlink(missing_ok=True)
+
+
 def free_bytes(folder: Path) -> int:
     """Returns the free space of the file system that holds `folder` or its nearest existing parent."""
     while not folder.exists():

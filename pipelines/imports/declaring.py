@@ -51,7 +51,8 @@ def declare(
                 content["models"] = {f"{name}_{kind}": {"service": name, "estimator": kind} for kind in ESTIMATORS}
                 added.append(f"models {', '.join(content['models'])}")
 
-    edit_params(workspace.params, edit)
+    if new or params.imported.get(name) != view or (view.is_for_models and not _is_served(params, name)):
+        edit_params(workspace.params, edit)
     return load_params(workspace.params), added
 
 

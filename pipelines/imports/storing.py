@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from featurestore.entities import KEY_COLUMNS
+from featurestore.files import TEMPORARY, drop_orphans
 from featurestore.fingerprints import digest
 from featurestore.row_hashes import row_hashes, verify_rows
 from featurestore.schemas import Column, TableSchema
@@ -68,6 +69,10 @@ def store(
         By center, counts for people.
     """
     counts: dict[str, dict[str, object]] = {}
+    for folder in (workspace.imported(rows.view).parent, workspace.keys):
+        drop_orphans(folder)
+    for orphan in workspace.root.glob(f"{TEMPORARY}*"):
+        orphan.unlink(missing_ok=True)
     for center, key in sorted(keys.items()):
         own = found.rows[found.rows[CENTER] == center]
         named = own.assign(case_id=[case_id(key, name) for name in own[PATIENT]])
@@ -118,6 +123,7 @@ def verify_imports(workspace: Workspace) -> dict[str, int]:
     """
     root = workspace.imported(OUTCOMES).parent
     root.mkdir(parents=True, exist_ok=True)
+    drop_orphans(root)
     found = {}
     for folder in sorted(path for path in root.iterdir() if path.is_dir() and path.name not in SHARED):
         found[folder.name] = sum(_verified(workspace, folder.name, center) for center in centers_of(folder))

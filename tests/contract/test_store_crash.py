@@ -74,7 +74,9 @@ def state(root: Path) -> dict[str, bytes]:
 def spawn() -> multiprocessing.context.ForkServerContext:
     """Processes that start with everything imported, so that the kill falls into the writing."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["featurestore.tables", "featurestore.object_tables", "s3fs", "pandas"])
+    context.set_forkserver_preload(
+        ["featurestore.tables", "featurestore.object_tables", "s3fs", "pipelines.imports.importing"]
+    )
     return context
 
 
@@ -179,6 +181,43 @@ def test_a_version_that_is_gone_and_a_lost_object_are_named(endpoint: str, tmp_p
     files.rm(f"lost/x/{store.manifest()['tables']['development/fake']['c1']['object']}")
     with pytest.raises(DamagedTableError, match="c1"):
         store.verify()
+
+
+def import_late(study: Path, file: Path, begin: float) -> None:
+    from pipelines.imports.importing import ImportRequest, import_table
+    from pipelines.workspace import Workspace
+
+    request = ImportRequest(view="ct", id_column="id", center_column="site", label="outcome", role="development")
+    while time.time() < begin:
+        pass
+    import_table(Workspace(study), file, request)
+
+
+def test_a_killed_import_is_made_good_by_the_same_command(
+    spawn: multiprocessing.context.ForkServerContext, tmp_path: Path
+) -> None:
+    study, files = tmp_path / "study", []
+    study.mkdir()
+    template = Path(__file__).resolve().parents[2] / "pipelines" / "template" / "tables.yaml"
+    (study / "params.yaml").write_bytes(template.read_bytes())
+    for number in range(2):
+        table = pd.concat([rows(center, number).assign(site=center, id=range(60)) for center in CENTERS])
+        table = table.drop(columns=list(KEY_COLUMNS)).assign(outcome=lambda frame: frame["id"] % 2)
+        files.append(tmp_path / f"{number}.csv")
+        table.to_csv(files[-1], index=False)
+    states = []
+    for file in files:
+        started = time.time()
+        import_late(study, file, 0.0)
+        took = time.time() - started
+        states.append(state(study))
+    draw = random.Random(3)
+    for number in range(KILLS):
+        begin = time.time() + 0.3
+        kill_at(spawn.Process(target=import_late, args=(study, files[0], begin)), begin, draw.uniform(0, 1.3 * took))
+        import_late(study, files[number % 2], 0.0)
+        assert state(study) == states[number % 2], f"kill {number}"
+        import_late(study, files[1], 0.0)
 
 
 def write_with_little_room(root: Path, room: int) -> None:
