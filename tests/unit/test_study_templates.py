@@ -20,9 +20,12 @@ def keys(content: Any) -> Iterator[str]:
             yield from keys(value)
 
 
-@pytest.mark.parametrize("template", ["params.yaml", "tables.yaml"])
-def test_the_template_has_every_key_of_the_stage_graph(template: str) -> None:
-    content = yaml.safe_load((TEMPLATES / template).read_text(encoding="utf-8"))
+SARCOMA = TEMPLATES.parents[1] / "docs" / "how-to" / "soft-tissue-sarcoma" / "params.yaml"
+
+
+@pytest.mark.parametrize("template", [TEMPLATES / "params.yaml", TEMPLATES / "tables.yaml", SARCOMA])
+def test_the_template_has_every_key_of_the_stage_graph(template: Path) -> None:
+    content = yaml.safe_load(template.read_text(encoding="utf-8"))
     parse_params(content)
     wanted = set(keys(yaml.safe_load((TEMPLATES / "dvc.yaml").read_text(encoding="utf-8"))))
     assert len(wanted) > 10
