@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from moto.server import ThreadedMotoServer
 
 from featurestore.entities import KEY_COLUMNS
 from featurestore.object_tables import ObjectTables
@@ -83,7 +84,7 @@ def spawn() -> multiprocessing.context.ForkServerContext:
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
     """The address of an S3 server on this machine."""
-    server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0, verbose=False)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     yield f"http://{host}:{port}"
@@ -96,6 +97,7 @@ def kill_at(process: multiprocessing.process.BaseProcess, begin: float, delay: f
     if process.pid is not None and process.is_alive():
         os.kill(process.pid, signal.SIGKILL)
     process.join()
+    assert process.exitcode in (0, -signal.SIGKILL), "a process that could not even begin proves nothing"
 
 
 def test_a_killed_write_of_tables_is_made_good_by_the_next(
