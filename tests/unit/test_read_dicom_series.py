@@ -1,114 +1,37 @@
 """What protects volumes read from DICOM: real series against their NIfTI and SimpleITK, and generated faults."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
-from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.dataset import Dataset, FileDataset
 from pydicom.uid import (
-    CTImageStorage,
     EnhancedCTImageStorage,
-    ExplicitVRLittleEndian,
     JPEG2000Lossless,
     PositronEmissionTomographyImageStorage,
     RLELossless,
-    generate_uid,
 )
 
-from featurestore.errors import CaseError
 from pipelines.ingest.dicom_series import Acquisition, DicomHeader, read_header, read_series
 from pipelines.ingest.problems import (
     CompressionError,
-    DuplicateSlicesError,
-    GantryTiltError,
-    MixedSeriesError,
-    NotVolumeError,
     SlicesMissingError,
     TruncatedFileError,
-    UnevenSlicesError,
-    UnreadableError,
 )
-
-SERIES_UID = generate_uid(entropy_srcs=["series"])
-SHAPE = (6, 5)
-Change = Callable[[int, FileDataset], None]
-
-
-def stored(index: int) -> np.ndarray[Any, np.dtype[np.uint16]]:
-    return np.random.default_rng(index).integers(0, 3000, SHAPE, dtype=np.uint16)
-
-
-def ct_slice(index: int, spacing_mm: float = 2.5) -> FileDataset:
-    """A CT slice of 6 rows and 5 columns; HU = stored − 1024."""
-    dataset = blank(CTImageStorage, f"slice {index}")
-    dataset.SeriesDescription = "venous"
-    dataset.PatientID = " P1 "
-    dataset.Manufacturer, dataset.ManufacturerModelName = "ACME", "One"
-    dataset.ConvolutionKernel, dataset.KVP = ["B30f", "2"], "120"
-    dataset.SliceThickness, dataset.InstanceNumber = "2.5", index + 1
-    dataset.ContrastBolusStartTime, dataset.AcquisitionTime = "235950", "000100.5"
-    dataset.ImagePositionPatient = [-10, 20, -325 + spacing_mm * index]
-    dataset.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
-    dataset.PixelSpacing = [0.7, 0.8]
-    dataset.RescaleSlope, dataset.RescaleIntercept = "1", "-1024"
-    set_pixels(dataset, stored(index))
-    return dataset
-
-
-def blank(sop_class: str, name: str) -> FileDataset:
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID = sop_class, ExplicitVRLittleEndian
-    meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=[name])
-    dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
-    dataset.SOPClassUID, dataset.SOPInstanceUID = sop_class, meta.MediaStorageSOPInstanceUID
-    dataset.SeriesInstanceUID = SERIES_UID
-    dataset.StudyInstanceUID = dataset.FrameOfReferenceUID = generate_uid(entropy_srcs=["study"])
-    dataset.Modality = "CT"
-    return dataset
-
-
-def set_pixels(dataset: FileDataset, pixels: np.ndarray[Any, Any]) -> None:
-    *_, dataset.Rows, dataset.Columns = pixels.shape
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 16, 15, 0
-    dataset.PixelData = pixels.astype("<u2").tobytes()
-
-
-def written(folder: Path, indices: list[int], change: Change = lambda _, __: None) -> list[DicomHeader]:
-    """Writes slices and returns their headers, in the order of random file names."""
-    folder.mkdir(exist_ok=True)
-    for index in indices:
-        dataset = ct_slice(index)
-        change(index, dataset)
-        dataset.save_as(folder / f"{hash((index * 7919) % 101)}-{index}.dcm", enforce_file_format=True)
-    return headers_of(folder)
-
-
-def headers_of(folder: Path) -> list[DicomHeader]:
-    headers = [read_header(path) for path in sorted(folder.iterdir())]
-    return [header for header in headers if header is not None]
-
-
-def itk_series(folder: Path) -> sitk.Image:
-    reader = sitk.ImageSeriesReader()
-    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder)))
-    return reader.Execute()
-
-
-def largest_difference(first: sitk.Image, second: sitk.Image) -> float:
-    arrays = [sitk.GetArrayFromImage(image).astype(np.float64) for image in (first, second)]
-    return float(np.abs(arrays[0] - arrays[1]).max())
-
-
-def assert_same_grid(first: sitk.Image, second: sitk.Image, tolerance: float) -> None:
-    assert first.GetSize() == second.GetSize()
-    for name in ("GetSpacing", "GetOrigin", "GetDirection"):
-        np.testing.assert_allclose(getattr(first, name)(), getattr(second, name)(), atol=tolerance, rtol=0)
+from tests.unit.dicom_writing import (
+    SERIES_UID,
+    assert_same_grid,
+    blank,
+    headers_of,
+    itk_series,
+    largest_difference,
+    set_pixels,
+    stored,
+    written,
+)
 
 
 @pytest.mark.data
@@ -203,165 +126,6 @@ def test_pet_keeps_its_stored_unit(tmp_path: Path) -> None:
 
     _, acquisition = read_series(written(tmp_path, [0, 1, 2], to_pet))
     assert (acquisition.modality, acquisition.units) == ("PT", "BQML")
-
-
-def test_missing_slices_are_named_with_their_positions(tmp_path: Path) -> None:
-    headers = written(tmp_path, [i for i in range(20) if i not in (11, 12, 13)])
-    with pytest.raises(SlicesMissingError) as caught:
-        read_series(headers)
-    assert caught.value.what == "slices 12–14 missing between z = −300 and −290 mm"
-
-
-def test_one_missing_slice_and_a_second_gap_are_both_named(tmp_path: Path) -> None:
-    headers = written(tmp_path, [0, 1, 3, 4, 5, 8, 9])
-    with pytest.raises(
-        SlicesMissingError, match=r"slice 3 missing between z = −322.5 and −317.5 mm; slices 7–8 missing"
-    ):
-        read_series(headers)
-
-
-def test_every_second_slice_missing_is_seen_by_the_told_spacing(tmp_path: Path) -> None:
-    def tell(_: int, dataset: FileDataset) -> None:
-        dataset.SpacingBetweenSlices = "2.5"
-
-    headers = written(tmp_path, [0, 2, 4, 6], tell)
-    with pytest.raises(SlicesMissingError, match=r"slices lie 5 mm apart and their tags tell 2.5 mm"):
-        read_series(headers)
-
-
-def test_uneven_distances_are_refused_and_within_tolerance_read(tmp_path: Path) -> None:
-    def shift(index: int, dataset: FileDataset) -> None:
-        dataset.ImagePositionPatient = [-10, 20, -325 + 2.5 * index + (0.4 if index == 2 else 0)]
-
-    headers = written(tmp_path, list(range(5)), shift)
-    with pytest.raises(UnevenSlicesError, match=r"range from 2.1 to 2.9 mm"):
-        read_series(headers)
-    image, _ = read_series(headers, gap_tolerance=0.45)
-    assert image.GetSpacing()[2] == pytest.approx(2.5)
-
-
-def test_second_series_mixed_in_is_refused(tmp_path: Path) -> None:
-    def other(index: int, dataset: FileDataset) -> None:
-        if index > 5:
-            dataset.SeriesInstanceUID = generate_uid(entropy_srcs=["other"])
-
-    with pytest.raises(MixedSeriesError, match="2 series are mixed: 6 slices, 2 slices"):
-        read_series(written(tmp_path, list(range(8)), other))
-
-
-@pytest.mark.parametrize(
-    ("tag", "value", "message"),
-    [
-        ("ImageOrientationPatient", [0, 1, 0, 0, 0, -1], "orientations are mixed: 5 slices"),
-        ("PixelSpacing", [0.7, 0.9], "pixel spacings are mixed: 5 slices"),
-    ],
-)
-def test_mixed_planes_and_spacings_are_refused(tmp_path: Path, tag: str, value: list[float], message: str) -> None:
-    def other(index: int, dataset: FileDataset) -> None:
-        if index == 0:
-            setattr(dataset, tag, value)
-
-    with pytest.raises(MixedSeriesError, match=message):
-        read_series(written(tmp_path, list(range(6)), other))
-
-
-def test_mixed_sizes_are_refused(tmp_path: Path) -> None:
-    def other(index: int, dataset: FileDataset) -> None:
-        if index == 3:
-            set_pixels(dataset, np.zeros((4, 5), dtype=np.uint16))
-
-    with pytest.raises(MixedSeriesError, match="2 sizes are mixed: 4 slices of 5×6 pixels, 1 slices of 5×4 pixels"):
-        read_series(written(tmp_path, list(range(5)), other))
-
-
-def test_two_acquisitions_under_one_series_are_mixed(tmp_path: Path) -> None:
-    def second(index: int, dataset: FileDataset) -> None:
-        dataset.AcquisitionNumber = 1 + index // 5
-        dataset.ImagePositionPatient = [-10, 20, -325 + 2.5 * (index % 5)]
-
-    with pytest.raises(MixedSeriesError, match="5 of 5 positions hold 2 different slices, acquisitions 1, 2"):
-        read_series(written(tmp_path, list(range(10)), second))
-
-
-def test_different_slices_at_one_position_are_duplicates(tmp_path: Path) -> None:
-    def repeat(index: int, dataset: FileDataset) -> None:
-        dataset.ImagePositionPatient = [-10, 20, -325 + 2.5 * min(index, 4)]
-
-    with pytest.raises(DuplicateSlicesError, match="2 different slices lie at z = −315 mm"):
-        read_series(written(tmp_path, list(range(6)), repeat))
-
-
-def test_the_same_slice_sent_twice_is_taken_once_and_noted(tmp_path: Path) -> None:
-    headers = written(tmp_path, list(range(4)))
-    once, _ = read_series(headers)
-    twice, acquisition = read_series([*headers, headers[1]])
-    assert largest_difference(once, twice) == 0
-    assert acquisition.notes == ("1 slices were sent more than once with the same pixels; one of each was taken",)
-
-
-def test_localizer_is_left_out_and_noted(tmp_path: Path) -> None:
-    def scout(index: int, dataset: FileDataset) -> None:
-        if index == 4:
-            dataset.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
-            dataset.ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
-
-    image, acquisition = read_series(written(tmp_path, list(range(5)), scout))
-    assert image.GetSize()[2] == 4
-    assert len(acquisition.notes) == 1
-
-
-def test_sheared_stack_is_a_named_tilt(tmp_path: Path) -> None:
-    angle = np.radians(15)
-
-    def tilt(_: int, dataset: FileDataset) -> None:
-        dataset.ImageOrientationPatient = [1, 0, 0, 0, f"{np.cos(angle):.10f}", f"{-np.sin(angle):.10f}"]
-        dataset.GantryDetectorTilt = "15"
-
-    with pytest.raises(GantryTiltError, match=r"a tilt of 15\.0°"):
-        read_series(written(tmp_path, list(range(6)), tilt))
-
-
-def test_tilt_told_by_the_tag_alone_is_refused(tmp_path: Path) -> None:
-    def tilt(_: int, dataset: FileDataset) -> None:
-        dataset.GantryDetectorTilt = "-12.5"
-
-    with pytest.raises(GantryTiltError, match=r"gantry tilt of −12\.5°"):
-        read_series(written(tmp_path, list(range(6)), tilt))
-
-
-def test_file_cut_off_in_its_pixels_is_named_by_position(tmp_path: Path) -> None:
-    written(tmp_path, list(range(5)))
-    path = next(tmp_path.glob("*-2.dcm"))
-    path.write_bytes(path.read_bytes()[:-20])
-    headers = headers_of(tmp_path)
-    assert [header.is_truncated for header in headers].count(True) == 1
-    with pytest.raises(TruncatedFileError, match="1 of 5 files end before their pixels do, the first at z = −320 mm"):
-        read_series(headers)
-
-
-def test_file_cut_off_anywhere_is_never_read_as_a_slice(tmp_path: Path) -> None:
-    written(tmp_path, list(range(3)))
-    path = next(tmp_path.glob("*-1.dcm"))
-    whole = path.read_bytes()
-    for length in range(140, len(whole), 37):
-        path.write_bytes(whole[:length])
-        with pytest.raises(CaseError):
-            read_series(headers_of(tmp_path))
-
-
-def test_single_slice_is_no_volume(tmp_path: Path) -> None:
-    with pytest.raises(NotVolumeError, match="has 1 slice"):
-        read_series(written(tmp_path, [0]))
-    with pytest.raises(NotVolumeError, match="no file"):
-        read_series([])
-
-
-def test_slice_without_position_is_unreadable(tmp_path: Path) -> None:
-    def forget(_: int, dataset: FileDataset) -> None:
-        del dataset.ImagePositionPatient
-
-    with pytest.raises(UnreadableError, match="ImagePositionPatient"):
-        read_series(written(tmp_path, [0, 1], forget))
 
 
 def test_rle_compressed_series_equals_the_plain_one(tmp_path: Path) -> None:
