@@ -106,9 +106,15 @@ def ui(port: int) -> None:
 
 
 @click.command()
+@click.option("--ibsi", is_flag=True, help="Compute the IBSI 1 digital phantom here instead; exit 2 on a wrong value.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def doctor(as_json: bool) -> None:
-    """Say whether this machine is fit: Python, compiler, memory, disk, libraries, package names."""
+def doctor(ibsi: bool, as_json: bool) -> None:
+    """Say whether this machine is fit: Python, compiler, memory, disk, libraries, package names.
+
+    With --ibsi, say whether it computes what the Image Biomarker Standardisation Initiative agreed on.
+    """
+    if ibsi:
+        sys.exit(_check_phantom(as_json))
     from pipelines.doctor import examine
 
     findings = examine(Path.cwd())
@@ -117,6 +123,24 @@ def doctor(as_json: bool) -> None:
     else:
         print_table("This machine", [finding.plain() for finding in findings])
     sys.exit(2 if any(finding.verdict == "unfit" for finding in findings) else 0)
+
+
+def _check_phantom(as_json: bool) -> int:
+    """Prints the phantom's values beside the consensus and returns the exit code."""
+    from pipelines.radiomics.ibsi import recomputed, summary
+
+    comparisons = recomputed()
+    rows = [row.plain() for row in comparisons]
+    if as_json:
+        click.echo(json.dumps({"summary": summary(comparisons), "features": rows}, indent=2))
+    else:
+        print_table("IBSI 1 digital phantom", [{name: _digits(cell) for name, cell in row.items()} for row in rows])
+        click.echo(summary(comparisons))
+    return 2 if any(row.verdict == "outside" for row in comparisons) else 0
+
+
+def _digits(cell: object) -> object:
+    return f"{cell:.6g}" if isinstance(cell, float) else cell
 
 
 @click.command()

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import SimpleITK as sitk
 
+from pipelines.radiomics import ibsi
 from pipelines.radiomics.definitions import feature_definitions
 from pipelines.radiomics.engines import ENGINES, engine
 from pipelines.radiomics.settings import ExtractionSettings
@@ -79,3 +82,20 @@ def test_the_codes_are_those_of_the_published_map(test_data: Path) -> None:
     respelled = {"ZoneSizeVariance": "ZoneVariance", "ZoneSizeEntropy": "ZoneEntropy"}
     expected = {code: respelled.get(name, name).replace("Grey", "Gray") for code, name in published.items()}
     assert ours == expected
+
+
+@pytest.mark.data
+def test_the_phantom_written_down_is_the_published_one(test_data: Path) -> None:
+    for name, ours in zip(("phantom", "mask"), ibsi.phantom(), strict=True):
+        published = sitk.ReadImage(test_data / "ibsi1" / "digital_phantom" / f"{name}.nii.gz")
+        np.testing.assert_array_equal(sitk.GetArrayFromImage(ours), sitk.GetArrayFromImage(published))
+        assert ours.GetSpacing() == published.GetSpacing()
+        assert ours.GetDirection() == published.GetDirection()
+
+
+@pytest.mark.data
+def test_the_consensus_written_down_is_the_published_one(test_data: Path) -> None:
+    """Protects `radmill doctor --ibsi`: values and tolerances, and that no feature of the map is left out."""
+    ours = {name: (known.value, known.tolerance) for name, known in ibsi.references().items()}
+    assert ours.pop("firstorder_Kurtosis") == (-0.355, 0)
+    assert ours == consensus(test_data / "ibsi1")
