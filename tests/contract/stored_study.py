@@ -46,6 +46,7 @@ class Study:
     """Stored cases as ingest leaves them."""
 
     root: Path
+    engine: str = "pyradiomics"
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     @property
@@ -73,7 +74,7 @@ class Study:
         self.write()
         contents = by_phase or {"early": FEW, "late": FEW}
         settings = {phase: ExtractionSettings.from_mapping(content) for phase, content in contents.items()}
-        return extract_cases(self.places, settings, "pyradiomics", "1", runner or SerialRunner())
+        return extract_cases(self.places, settings, self.engine, "1", runner or SerialRunner())
 
     def bytes(self) -> dict[str, str]:
         folder = self.places.features

@@ -13,10 +13,14 @@ from pipelines.execution.regions import MarginTooSmallError
 from pipelines.params import Params, parse_params
 from pipelines.params.operation import ClusterSection
 from pipelines.radiomics.base import EngineError
+from pipelines.radiomics.definitions import FEATURE_CLASSES
+from pipelines.radiomics.engines import ENGINES
 from pipelines.radiomics.settings import ExtractionSettings
 from pipelines.runner import SerialRunner
 from pipelines.workspace import Workspace
 from tests.contract.stored_study import FEW, OTHER, TEMPLATE, Counting, Study
+
+ALL_BUT_2D = {family: None for family in FEATURE_CLASSES if family != "shape2D"}
 
 
 @pytest.fixture
@@ -31,7 +35,7 @@ def study(tmp_path: Path) -> Study:
 
 def rebuilt(study: Study, tmp_path: Path, **by_phase: dict[str, Any]) -> dict[str, str]:
     """Returns the bytes of a study that was made at once."""
-    fresh = Study(tmp_path / "fresh")
+    fresh = Study(tmp_path / "fresh", study.engine)
     for rows in study.rows.values():
         for row in rows:
             fresh.add(row["center"], row["case_id"], row["phase"], row["observer"])
@@ -110,11 +114,16 @@ def test_a_run_cut_short_goes_on_where_it_stopped(study: Study, tmp_path: Path) 
     assert not study.places.parts.exists()
 
 
-def test_one_worker_two_workers_and_none_give_the_same_bytes(study: Study, tmp_path: Path) -> None:
-    expected = rebuilt(study, tmp_path)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_one_worker_two_workers_and_none_give_the_same_bytes(study: Study, tmp_path: Path, engine: str) -> None:
+    """Holds for every feature class, on the image itself and behind a filter."""
+    study.engine = engine
+    settings = {"early": {**FEW, "featureClass": ALL_BUT_2D}, "late": FEW}
+    expected = rebuilt(study, tmp_path, **settings)
     for workers in (1, 2):
         with open_runner(ClusterSection(workers=workers)) as runner:
-            study.extract(runner)
+            study.extract(runner, **settings)
+        assert read_schema(study.places.features / "radiomics").metadata[b"engine"] == engine.encode()
         assert study.bytes() == expected
         for path in study.places.features.rglob("*.parquet"):
             path.unlink()
