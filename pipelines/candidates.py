@@ -71,7 +71,8 @@ def choose(workspace: Workspace, params: Params, name: str | None) -> Candidate:
     chosen = next((candidate for candidate in found if name in (None, candidate.name)), None)
     if chosen is None:
         names = ", ".join(candidate.name for candidate in found) or "none"
-        raise NoCandidateError(f"no evaluated candidate {name or ''} (there are: {names})", where="data/models")
+        what = f"no evaluated candidate {name}" if name else "no evaluated candidate"
+        raise NoCandidateError(f"{what} (there are: {names})", where="data/models")
     if _judged(workspace).get(chosen.name) != file_digest(workspace.model(chosen.name) / "package" / "manifest.json"):
         raise StaleEvaluationError("it was made anew since it was judged", where=f"model {chosen.name}")
     return chosen

@@ -83,7 +83,7 @@ class LazyGroup(click.Group):
 )
 @click.version_option(package_name="radmill")
 def radmill() -> None:
-    r"""Feature store and model registry for multi-center radiomics.
+    """Feature store and model registry for multi-center radiomics.
 
     \b
     A new study:     radmill init my-study; put center folders into my-study/data/raw
@@ -93,7 +93,7 @@ def radmill() -> None:
     New hospitals:   radmill score
 
     Exit codes: 0 done; 1 done, but some cases were refused or failed; 2 wrong input, nothing written; 3 a fault.
-    """
+    """  # noqa: D301  click reads the character
 
 
 def main() -> None:

@@ -35,16 +35,15 @@ if TYPE_CHECKING:
 @click.option("--describes", is_flag=True, help="The numbers only describe (acquisition, say): no service is declared.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def import_features(file: Path, center: str | None, as_json: bool, describes: bool, **options: Any) -> None:
-    r"""Take in a table of features made elsewhere: CSV, TSV, Parquet or Excel.
+    """Take in a table of features made elsewhere: CSV, TSV, Parquet or Excel.
 
     Identifiers become pseudonyms under the center's key, as with images. Everything is checked before anything is
     written, and what is left out is named. The view is declared in params.yaml, so that the stages read it.
 
     \b
     radmill features import HarvardRT.csv --view ct --id id --center harvard --role development --label surv2yr
-    radmill features import kits.csv --view ct --id ID --center kits --label Target --phase-prefix arterial_ \
-        --phase-prefix late_
-    """
+    radmill features import kits.csv --view ct --id ID --center kits --label Target --phase-prefix arterial_
+    """  # noqa: D301  click reads the character
     from pipelines.imports.importing import ImportRequest, import_table
 
     if (center is None) == (options["center_column"] is None):

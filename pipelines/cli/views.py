@@ -130,7 +130,7 @@ def _declared(workspace: Workspace, params: Params, role: Role, view: str) -> tu
         from pipelines.radiomics.settings import settings_by_phase
 
         return columns_of_phases(settings_by_phase(params.extraction, list(params.phases), workspace.root).values())
-    raise click.UsageError(f"there is no view {view} yet; `radmill features list` shows those there are")
+    raise click.UsageError(f"there is no view '{view}' yet; `radmill features list` shows those there are")
 
 
 def _numbers(frame: "pd.DataFrame", names: list[str]) -> dict[str, dict[str, object]]:
@@ -156,7 +156,7 @@ def _describe_one(frame: "pd.DataFrame", feature: str, declared: dict[str, "Colu
     from featurestore.statistics import describe as statistics
 
     if feature not in frame:
-        raise click.UsageError(f"there is no column {feature}")
+        raise click.UsageError(f"there is no column '{feature}'; the same command without it lists the columns")
     column = declared.get(feature)
     if column is not None:
         print_facts({"column": feature, "unit": column.unit, "code": column.code, "is": column.description})

@@ -91,10 +91,10 @@ def read_clinical(
             labels must be there) a label value is not declared.
     """
     where = f"clinical.csv of center {center}"
-    if path is None:
-        if not labelled:
+    if path is None or not path.is_file():
+        if path is None and not labelled:
             return ClinicalTable(is_sent=False)
-        raise ClinicalTableError("there is no such file", where=where)
+        raise ClinicalTableError("there is no clinical.csv in its folder", where=where)
     header, rows = _parsed(path, where)
     names = _positions(header, [PATIENT, *_required(columns, label, labelled=labelled)], where)
     wanted = {name: _position(header, name) for name in [*columns, label.column]}

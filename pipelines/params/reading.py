@@ -196,7 +196,8 @@ def _content(path: Path) -> object:
     except FileNotFoundError as error:
         raise ParamsError("there is no such file", where=path.name) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ParamsError(f"not valid YAML: {error}", where=path.name) from error
+        told = str(error).replace('in "<unicode string>", ', "")
+        raise ParamsError(f"not valid YAML: {told}", where=path.name) from error
 
 
 def _validated(model: type[S], content: object, where: str) -> S:

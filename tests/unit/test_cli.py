@@ -22,6 +22,15 @@ def test_every_command_teaches(name: str) -> None:
     assert len(done.output.splitlines()) > 4
 
 
+def test_examples_in_help_keep_their_lines() -> None:
+    for arguments, line in (
+        ([], "  Look first:      radmill status"),
+        (["features", "import"], "  radmill features import kits"),
+    ):
+        shown = CliRunner().invoke(radmill, [*arguments, "--help"]).output.splitlines()
+        assert any(found.startswith(line) for found in shown)
+
+
 def test_help_imports_nothing_heavy() -> None:
     code = f"import sys, pipelines.cli; print([m for m in {sorted(HEAVY)} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -63,6 +63,13 @@ def test_bad_value_names_row_and_column_and_not_the_value(tmp_path) -> None:
     assert patient.values["age"] is None
 
 
+@pytest.mark.parametrize("name", [None, "clinical.csv"])
+def test_a_labelled_center_without_its_table_is_told(tmp_path, name) -> None:
+    """Status asks by the file's place, ingest by what intake listed."""
+    with pytest.raises(ClinicalTableError, match=r"there is no clinical\.csv in its folder"):
+        read_clinical(name and tmp_path / name, "alpha", COLUMNS, LABEL)
+
+
 def test_unlabelled_hospital_may_have_any_label_or_none(tmp_path) -> None:
     assert read_clinical(None, "alpha", COLUMNS, LABEL, labelled=False).patients == {}
     patient = read(tmp_path, b"patient_id,age,sex,ihc\nP1,61,F,pending\n", labelled=False).patients["P1"]
