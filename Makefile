@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test lint types check bench-extraction lock clean
+.PHONY: help install demo test lint types check bench-extraction lock clean
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -14,6 +14,8 @@ $(STAMP): pyproject.toml requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
+
+install: $(STAMP) ## .venv with radmill in it, and nothing else
 
 demo: $(STAMP) ## a whole study on synthetic centers in demo/, from files to a scored hospital
 	test -d demo || $(BIN)/radmill init demo --demo
