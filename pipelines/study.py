@@ -14,6 +14,7 @@ from pipelines.params import Params
 from pipelines.workspace import ROLES, Workspace
 
 DVC_SETTINGS = {"core.analytics": "false", "core.check_update": "false", "core.autostage": "false"}
+_DVC_ADVERT = "Having any troubles?"
 
 
 class FolderTakenError(InputError):
@@ -157,6 +158,8 @@ def _command(arguments: list[str], folder: Path, env: dict[str, str] | None = No
     except FileNotFoundError as error:
         raise FaultError(f"{arguments[0]} is not installed", remedy=f"install {arguments[0]}") from error
     if done.returncode:
-        shown = " ".join(arguments[:1] + [a for a in arguments[1:] if not a.startswith(str(folder))])
-        raise FaultError(f"`{shown}` failed: {(done.stderr or done.stdout).strip()}", where=folder.name)
+        named = ["dvc", *arguments[3:]] if arguments[1:3] == ["-m", "dvc"] else arguments
+        shown = " ".join(a for a in named if not a.startswith(str(folder)))
+        told = (done.stderr or done.stdout).partition(_DVC_ADVERT)[0].strip()
+        raise FaultError(f"`{shown}` failed: {told or f'exit {done.returncode}'}", where=folder.name)
     return done.stdout

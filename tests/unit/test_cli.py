@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from featurestore.errors import FaultError
 from pipelines import doctor
 from pipelines.cli import COMMANDS, radmill
 from pipelines.doctor import OWN_PACKAGES, examine
-from pipelines.study import FolderTakenError, init_study
+from pipelines.study import FolderTakenError, init_study, run_dvc
 
 HEAVY = {"numpy", "pandas", "pyarrow", "SimpleITK", "sklearn", "mlflow", "dask", "torch", "matplotlib"}
 
@@ -54,6 +55,14 @@ def test_a_study_is_made_in_an_empty_folder_only(tmp_path: Path) -> None:
     assert status.stdout == b""
     with pytest.raises(FolderTakenError):
         init_study(tmp_path / "study")
+
+
+def test_what_dvc_refused_is_told_without_its_advert_and_our_folders(tmp_path: Path) -> None:
+    workspace = init_study(tmp_path / "study")
+    with pytest.raises(FaultError, match=r"`dvc get \. data/nothing") as caught:
+        run_dvc(workspace, "get", ".", "data/nothing", "--rev", "HEAD", "--quiet")
+    assert "troubles" not in str(caught.value)
+    assert sys.executable not in str(caught.value)
 
 
 def test_the_doctor_finds_the_owner_of_each_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
