@@ -44,7 +44,10 @@ class KeyDiffersError(InputError):
 class KeyUndeclaredError(InputError):
     """There are tables of the center, but `params.yaml` does not say under which key."""
 
-    default_remedy = "restore the center's key_id in params.yaml (git has it), then `radmill key import CENTER FILE`"
+    default_remedy = (
+        "restore the center's key_id in params.yaml (git has it where it was committed); if its key file is not here "
+        "any more, `radmill key import CENTER FILE`"
+    )
 
 
 def key_path(folder: Path, center: str) -> Path:
@@ -163,7 +166,9 @@ def ensure_keys(workspace: Workspace, params: Params) -> dict[str, str]:
     known = {c: s.key_id for role in ROLES for c, s in params.centers.of(role).items()}
     for center, expected in known.items():
         if expected is None and _has_tables(workspace, center):
-            raise KeyUndeclaredError("there are tables, but no key_id", where=f"params.yaml: center {center}")
+            lying = key_id(load_key(workspace.keys, center)) if key_path(workspace.keys, center).exists() else "none"
+            what = f"there are tables, but no key_id (that of the key file here: {lying})"
+            raise KeyUndeclaredError(what, where=f"params.yaml: center {center}")
         if expected is not None:
             load_key(workspace.keys, center, expected)
     new = {center: key_id(_key_of_new(workspace.keys, center)) for center, named in known.items() if named is None}

@@ -67,9 +67,10 @@ def test_key_id_taken_out_of_the_settings(sound) -> None:
     """Without it data could be pseudonymized under another key and nobody would notice."""
     sound.run()
     content = yaml.safe_load((sound.root / "params.yaml").read_text())
+    lying = content["centers"]["development"]["alpha"]["key_id"]
     content["centers"]["development"]["alpha"] = {}
     (sound.root / "params.yaml").write_text(yaml.safe_dump(content))
-    refuses(sound, KeyUndeclaredError, "alpha")
+    refuses(sound, KeyUndeclaredError, "alpha", f"key file here: {lying}")
 
 
 def test_label_value_not_declared(sound) -> None:
