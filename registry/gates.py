@@ -56,7 +56,9 @@ class GateResult:
 class GateRefusedError(InputError):
     """A gate is not met. `results` has the verdict of every gate."""
 
-    default_remedy = "improve the model, or record an override with its reason (`radmill promote --help`)"
+    default_remedy = (
+        "improve the model or its evidence, or record an override with its reason (`radmill promote --help`)"
+    )
     results: tuple[GateResult, ...] = ()
 
     @classmethod

@@ -72,7 +72,6 @@ def promote(version: str | None, why: str, override: str | None) -> None:
 
     VERSION is a number, a model's name, or the beginning of a digest; the newest registered one when left out.
     """
-    from registry.gates import GateRefusedError, GateResult
     from registry.lifecycle import Registry
 
     workspace = Workspace.find()
@@ -80,14 +79,8 @@ def promote(version: str | None, why: str, override: str | None) -> None:
     gates = load_params(workspace.params).registry.gates.model_dump(mode="json")
     selector = version or _newest(registry.versions())
 
-    def show(results: Sequence[GateResult]) -> None:
-        print_table("Gates", [result.plain() for result in results])
-
-    try:
-        show(registry.promote(selector, gates, why or "promoted by hand", override))
-    except GateRefusedError as error:
-        show(error.results)
-        raise
+    results = registry.promote(selector, gates, why or "promoted by hand", override)
+    print_table("Gates", [result.plain() for result in results])
     champion = registry.champion()
     click.echo(f"Champion: version {champion.number}, {champion.model}" if champion else "no champion")
     _refill(workspace)
