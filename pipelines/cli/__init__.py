@@ -27,7 +27,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "evaluate": ("stages", "evaluate", "Stage: judge all models on all cohorts."),
     "report": ("stages", "report", "Stage: write the study page."),
     "compute": ("features", "compute", "Features of one image and mask as JSON."),
-    "features": ("features", "features", "The feature store: list and describe views and features."),
+    "features": (
+        "features",
+        "features",
+        "The feature store: list, describe, import, export, publish, query, compare, trace.",
+    ),
     "withdraw": ("lineage", "withdraw", "Take a patient out of every table, set and model record."),
     "models": ("models", "models", "Candidates and registered versions."),
     "register": ("models", "register", "Register a candidate model."),

@@ -102,7 +102,10 @@ def rollback(why: str) -> None:
 @click.argument("version")
 @why_option
 def retire(version: str, why: str) -> None:
-    """Take VERSION out of use for good."""
+    """Take VERSION out of use for good.
+
+    VERSION is a number, a model's name, or the beginning of a digest.
+    """
     from registry.lifecycle import Registry
 
     workspace = Workspace.find()

@@ -46,7 +46,7 @@ def init(folder: Path, demo: bool, tables: bool, patients: int, effect: float, s
 def run(stage: str | None) -> None:
     """Bring the study up to date: `dvc repro`, with keys made first and the MLflow window filled after.
 
-    STAGE stops there, as with `dvc repro STAGE`.
+    STAGE stops there, as with `dvc repro STAGE`: intake, ingest@development, extract@external, tune@MODEL, evaluate …
     """
     from pipelines.ingest.pseudonyms import ensure_keys
     from pipelines.study import reproduce, uncommitted
@@ -179,7 +179,10 @@ def key_list() -> None:
 
 @key.command("create")
 def key_create() -> None:
-    """Make the keys of centers that have neither a key id nor tables, and write the ids into params.yaml."""
+    """Make the keys of new centers.
+
+    New is a center that has neither a key id nor tables; the ids are written into params.yaml.
+    """
     from pipelines.ingest.pseudonyms import ensure_keys
 
     workspace = Workspace.find()

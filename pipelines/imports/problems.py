@@ -57,4 +57,6 @@ class CenterUnknownError(InputError):
 class SchemaChangedError(InputError):
     """The view's rows of other centers have other columns."""
 
-    default_remedy = "import under another --view name, or import all centers anew with the same columns"
+    default_remedy = (
+        "leave new columns out with --drop, import under another --view name, or import all centers anew alike"
+    )
