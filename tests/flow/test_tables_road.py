@@ -3,19 +3,24 @@
 import json
 import subprocess
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from pipelines.ingest.pseudonyms import key_path, write_private
 from pipelines.params import edit_params
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 CENTERS = {"north": "development", "east": "development", "west": "external"}
 
 
-def table(center: str, n: int = 30) -> pd.DataFrame:
+N_PATIENTS = 60
+
+
+def table(center: str, n: int = N_PATIENTS) -> pd.DataFrame:
     rng = np.random.default_rng(len(center) + ord(center[0]))
     outcome = np.arange(n) % 2
     values = {f"original_glcm_F{i}": rng.normal(size=n) + (i < 3) * outcome for i in range(12)}
@@ -28,6 +33,8 @@ def road(tmp_path_factory: pytest.TempPathFactory, run: Run) -> Path:
     run(folder, "radmill", "init", "study", "--tables")
     study = folder / "study"
     for center, role in CENTERS.items():
+        # a random key would draw another split each time, and now and then one that tells little
+        write_private(key_path(study / "private" / "keys", center), sha256(center.encode()).hexdigest().encode())
         table(center).to_csv(folder / f"{center}.csv", index=False)
         options = ["--view", "ct", "--id", "id", "--center", center, "--role", role, "--label", "outcome"]
         run(study, "radmill", "features", "import", str(folder / f"{center}.csv"), *options)
@@ -45,7 +52,7 @@ def road(tmp_path_factory: pytest.TempPathFactory, run: Run) -> Path:
 
 def test_models_on_imported_columns_are_judged_outside(road: Path, run: Run) -> None:
     metrics = json.loads((road / "data" / "evaluation" / "metrics.json").read_text())["ct_lr"]
-    assert metrics["external.west"]["n"] == 30
+    assert metrics["external.west"]["n"] == N_PATIENTS
     assert metrics["external.west"]["auc"] > 0.7, "three of twelve columns tell the outcome in every center"
     page = (road / "reports" / "study.html").read_text(encoding="utf-8")
     assert "Cohort flow" in page
@@ -63,7 +70,7 @@ def test_a_table_of_an_external_center_tunes_nothing_again(road: Path, run: Run)
     assert "Running stage 'evaluate'" in done.stdout
     assert "Running stage 'tune@" not in done.stdout
     metrics = json.loads((road / "data" / "evaluation" / "metrics.json").read_text())["ct_lr"]
-    assert metrics["external.west"]["n"] == 36
+    assert metrics["external.west"]["n"] == N_PATIENTS + 6
 
 
 def test_a_table_edited_by_hand_stops_the_run(road: Path, run: Run) -> None:
@@ -75,4 +82,4 @@ def test_a_table_edited_by_hand_stops_the_run(road: Path, run: Run) -> None:
     done = run(road, "radmill", "run", check=False)
     path.write_bytes(held)
     assert done.returncode != 0
-    assert "imported/ct/center=east: 1 of 30 rows are not what was written" in done.stdout + done.stderr
+    assert f"imported/ct/center=east: 1 of {N_PATIENTS} rows are not what was written" in done.stdout + done.stderr
