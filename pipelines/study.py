@@ -2,10 +2,12 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from importlib.resources import files
 from pathlib import Path
+from types import FrameType
 
 from featurestore.errors import FaultError, InputError
 from featurestore.files import write_bytes
@@ -103,12 +105,26 @@ def _repro(workspace: Workspace, *arguments: str) -> None:
     note = stage_note(workspace)
     note.unlink(missing_ok=True)
     command = [sys.executable, "-m", "dvc", "repro", *arguments]
-    done = subprocess.run(command, cwd=workspace.root, env=environment(workspace), check=False)
-    if done.returncode == 0:
+    if _wait_for(command, workspace) == 0:
         return
     code = int(note.read_text()) if note.exists() else StageFailedError.exit_code
     kind = StageRefusedError if code == StageRefusedError.exit_code else StageFailedError
     raise kind("the run ended at the stage above", where=arguments[-1] if arguments else "the stage graph")
+
+
+def _wait_for(command: list[str], workspace: Workspace) -> int:
+    """Runs a command and returns its exit code; who stops radmill stops what it started, stages and workers too."""
+    child = subprocess.Popen(command, cwd=workspace.root, env=environment(workspace), process_group=0)
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        os.killpg(child.pid, number)
+
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        return child.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def stage_note(workspace: Workspace) -> Path:
