@@ -11,9 +11,11 @@ from featurestore.errors import RadmillError
 from featurestore.files import write_json, write_text
 from pipelines.cli.terminal import TerminalProgress, print_facts, print_table
 from pipelines.params import Params, load_params
+from pipelines.runner import Progress, Runner
 from pipelines.workspace import ROLES, Role, Workspace
 
 Body = Callable[[Workspace, Params], object]
+RoleStep = Callable[[Workspace, Params, Role, Runner, Progress], object]
 
 role_argument = click.argument("role", type=click.Choice(ROLES))
 
@@ -41,34 +43,18 @@ def ingest(role: Role) -> None:
 
     One bad case is one row of the qc table, with its reason and remedy; all others go on.
     """
-    from pipelines.execution.cluster import open_runner
     from pipelines.ingest.ingest import ingest as step
 
-    def body(workspace: Workspace, params: Params) -> object:
-        progress = TerminalProgress()
-        with open_runner(params.cluster) as runner:
-            summary = step(workspace, params, role, runner, progress)
-        record_cost(workspace, "ingest", progress)
-        return summary
-
-    _stage(f"ingest {role}", body)
+    _stage(f"ingest {role}", _case_by_case("ingest", step, role))
 
 
 @click.command()
 @role_argument
 def extract(role: Role) -> None:
     """Compute the features of the ROLE cases; only cases that are new or changed are read."""
-    from pipelines.execution.cluster import open_runner
     from pipelines.execution.extract import extract as step
 
-    def body(workspace: Workspace, params: Params) -> object:
-        progress = TerminalProgress()
-        with open_runner(params.cluster) as runner:
-            summary = step(workspace, params, role, runner, progress)
-        record_cost(workspace, "extract", progress)
-        return summary
-
-    _stage(f"extract {role}", body)
+    _stage(f"extract {role}", _case_by_case("extract", step, role))
 
 
 @click.command()
@@ -125,6 +111,20 @@ def _stage(work: str, body: Body) -> None:
         raise
     if is_dataclass(summary) and not isinstance(summary, type):
         _show(work, asdict(summary))
+
+
+def _case_by_case(work: str, step: RoleStep, role: Role) -> Body:
+    """Returns a stage that workers share case by case, and whose cost a case is kept."""
+    from pipelines.execution.cluster import open_runner
+
+    def body(workspace: Workspace, params: Params) -> object:
+        progress = TerminalProgress()
+        with open_runner(params.cluster) as runner:
+            summary = step(workspace, params, role, runner, progress)
+        record_cost(workspace, work, progress)
+        return summary
+
+    return body
 
 
 def _show(work: str, summary: dict[str, object]) -> None:
