@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "intake": ("stages", "intake", "Stage: list and hash what the centers sent."),
     "ingest": ("stages", "ingest", "Stage: read images, masks and clinical tables."),
     "extract": ("stages", "extract", "Stage: compute features."),
+    "gallery": ("stages", "gallery", "Stage: a page of every case's outline, to look through before training."),
     "validate": ("stages", "validate", "Stage: check the development tables."),
     "assemble": ("stages", "assemble", "Stage: freeze the training sets."),
     "tune": ("stages", "tune", "Stage: search and fit one model."),

@@ -58,6 +58,18 @@ def extract(role: Role) -> None:
 
 
 @click.command()
+def gallery() -> None:
+    """Write reports/gallery.html: every case's outline beside its quality control.
+
+    Look through it before anything is trained. A case that should not count is put aside by a line in the table that
+    `cohort.rejected` names; the page says how.
+    """
+    from pipelines.reporting.gallery import gallery as step
+
+    _stage("gallery", lambda workspace, params: step(workspace, params, TerminalProgress()))
+
+
+@click.command()
 def validate() -> None:
     """Check the development tables; an error stops the run, a warning goes to the study page."""
     from pipelines.training.validate import validate as step

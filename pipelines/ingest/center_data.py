@@ -71,8 +71,9 @@ class CenterData:
 
     def exclusion(self, patient_id: str, phase: str = "") -> str | None:
         """Returns why a patient, or his image of a phase, does not belong to the study; none if it does."""
+        names = {patient_id, self.pseudonym(patient_id)} if self.rejections else set()
         for rejection in self.rejections:
-            if rejection.patient_id == patient_id and rejection.phase in ("", phase):
+            if rejection.patient_id in names and rejection.phase in ("", phase):
                 return without_identity(rejection.reason, [patient_id])
         row = self.row(patient_id)
         cohort = on_columns(self.rules.cohort, set(self.rules.ingest.clinical))

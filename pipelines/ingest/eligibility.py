@@ -29,12 +29,12 @@ class RuleColumnError(InputError):
 class RejectedTableError(InputError):
     """The table of rejected cases cannot be used."""
 
-    default_remedy = "it needs the columns center, patient_id, reason, and may have phase"
+    default_remedy = "it needs the columns center, patient_id (or the case_id in it), reason, and may have phase"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rejection:
-    """One case put aside by hand; without `phase` the whole patient."""
+    """One case put aside by hand; without `phase` the whole patient. `patient_id` may be the case_id."""
 
     center: str
     patient_id: str

@@ -72,7 +72,8 @@ class CohortSection(Section):
     Args:
         include: Rules that a patient must meet.
         exclude: Rules that a patient must not meet.
-        rejected: A CSV file in the study with center, patient_id and reason of cases put aside by hand.
+        rejected: A CSV file in the study with center, patient_id (or a case_id), reason and, where not all
+            phases go, phase of cases put aside by hand.
         withdrawn: Pseudonyms (case_id) of patients who withdrew; they are in no table and do not come back.
     """
 

@@ -63,6 +63,7 @@ OWNERS = {
     "click": ("pipelines.cli",),
     "jinja2": ("pipelines.reporting",),
     "matplotlib": ("pipelines.reporting",),
+    "PIL": ("pipelines.reporting",),
 }
 
 
