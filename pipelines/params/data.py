@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from pipelines.params.base import Name, Section
+from pipelines.params.statements import STATEMENTS, spoken
 
 
 class RadmillSection(Section):
@@ -23,11 +24,25 @@ class StudySection(Section):
 
     Args:
         name: The study's name on its page and in MLflow.
-        statements: Ethics approval, reference standard, readers and the like, by name.
+        statements: What no record can tell, by the keys listed below: ethics, reference_standard, readers and the like.
+            "no …" says that something was not done, "n/a …" that it does not apply here.
     """
 
     name: str
     statements: dict[str, str] = {}
+
+    @field_validator("statements", mode="before")
+    @classmethod
+    def _as_words(cls, value: object) -> object:
+        return {key: spoken(text) for key, text in value.items()} if isinstance(value, dict) else value
+
+    @field_validator("statements")
+    @classmethod
+    def _known(cls, value: dict[str, str]) -> dict[str, str]:
+        unknown = sorted(set(value) - set(STATEMENTS))
+        if unknown:
+            raise ValueError(f"no statement is called {', '.join(unknown)} (there are {', '.join(STATEMENTS)})")
+        return value
 
 
 class Rule(Section):

@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from pipelines.params.reading import Params
+from pipelines.params.statements import STATEMENTS
 
 _INTRODUCTION = """# params.yaml
 
@@ -25,7 +26,14 @@ def reference_page() -> str:
     seen: dict[type[BaseModel], str] = {}
     for name, field in Params.model_fields.items():
         parts += _section(name, field.annotation, seen)
+        parts += _statements() if name == "study" else []
     return "\n".join(parts)
+
+
+def _statements() -> list[str]:
+    told = "What only a person can state; reporting checklists (`reports/checklists.html`) take it from here."
+    rows = [f"| `{name}` | {meaning} |" for name, meaning in STATEMENTS.items()]
+    return ["## `study.statements`", "", told, "", "| key | what belongs there |", "|---|---|", *rows, ""]
 
 
 def _section(path: str, annotation: Any, seen: dict[type[BaseModel], str]) -> list[str]:
