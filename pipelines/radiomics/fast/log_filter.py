@@ -7,20 +7,19 @@ region's box adds nothing to a single-precision result, and no pass looks furthe
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from pipelines.radiomics.fast.lanes import LANES, TILE, everywhere, exact_floats, load, padded, store, transpose_tile
 from pipelines.radiomics.fast.recursive import derivative_coefficients, smoothing_coefficients
 from pipelines.radiomics.fast.scene import Scene
 
 # At 22 σ an edge of ±3,000 HU no longer moves any single-precision result that was tried.
 REACH_SIGMA = 24.0
 SHORTEST_LINE = 4  # ITK's recursion needs four voxels
-LANES = np.uint64(32)
-_X, _CAUSAL, _ANTI = np.uint64(0), LANES, np.uint64(2) * LANES
-_ROW = np.uint64(3) * LANES
 
 
 def log_image(scene: Scene, sigma_mm: float) -> NDArray[np.float32] | None:
@@ -35,45 +34,65 @@ def log_image(scene: Scene, sigma_mm: float) -> NDArray[np.float32] | None:
         return None
     reach = np.array([max(SHORTEST_LINE, math.ceil(REACH_SIGMA * sigma_mm / step)) for step in scene.spacing_mm])
     voxels, lower, upper = scene.around(reach)
+    volume = _Volume(padded(voxels), voxels.shape)
     total = np.zeros(scene.inside.shape, dtype=np.float32)
     for axis in (2, 1, 0):
         spacing = scene.spacing_mm[axis]
-        part = _pass(voxels, axis, lower, upper, reach, derivative_coefficients(sigma_mm, spacing))
+        part = _pass(volume, axis, lower, upper, reach, derivative_coefficients(sigma_mm, spacing))
         low, high = lower.copy(), upper.copy()
         low[axis], high[axis] = 0, part.shape[axis]
         for other in [other for other in (2, 1, 0) if other != axis]:
             weights = smoothing_coefficients(sigma_mm, scene.spacing_mm[other])
             part = _pass(part, other, low, high, reach, weights)
             low[other], high[other] = 0, part.shape[other]
-        total = (total + part * np.float64(1.0 / (spacing * spacing))).astype(np.float32)
+        _accumulate(total, part.memory, 1.0 / (spacing * spacing))
     return total
 
 
+class _Volume(NamedTuple):
+    """Voxels in memory that is at least `LANES` wide along y and x."""
+
+    memory: NDArray[np.generic]
+    shape: tuple[int, ...]
+
+
 def _pass(
-    voxels: NDArray[np.generic],
+    volume: _Volume,
     axis: int,
     lower: NDArray[np.int64],
     upper: NDArray[np.int64],
     reach: NDArray[np.int64],
     coefficients: NDArray[np.float64],
-) -> NDArray[np.float32]:
+) -> _Volume:
     """Filters along one axis and keeps the region's box along it."""
-    shape = list(voxels.shape)
+    shape = list(volume.shape)
     shape[axis] = int(upper[axis] - lower[axis])
-    out = np.zeros(shape, dtype=np.float32)
+    out = np.empty([shape[0], *(max(size, LANES) for size in shape[1:])], dtype=np.float32)
     # Lanes run along x, except for lines along x, whose lanes are rows.
-    lanes_axis = 2 if axis != 2 else 1
-    outer_axis = 3 - axis - lanes_axis
-    order = (outer_axis, axis, lanes_axis)
+    order = [0, 2, 1] if axis == 2 else [1 - axis, axis, 2]
+    limits = np.array([lower[order], upper[order]])
+    block = np.empty((volume.memory.shape[order[1]], LANES), dtype=exact_floats(volume.memory.dtype))
+    results = np.empty((out.shape[order[1]], LANES), dtype=np.float32)
+    causal = np.empty((out.shape[order[1]], LANES))
     _lines(
-        voxels.transpose(order),
+        volume.memory.transpose(order),
         out.transpose(order),
-        lower[list(order)],
-        upper[list(order)],
-        reach[list(order)].astype(np.float64),
+        np.array(volume.shape)[order],
+        limits,
+        reach[order].astype(np.float64),
         coefficients,
+        (block, results, causal),
+        axis == 2,
     )
-    return out
+    return _Volume(out, tuple(shape))
+
+
+@njit(cache=True, nogil=True)
+def _accumulate(total, part, weight):  # type: ignore[no-untyped-def]
+    for z in range(total.shape[0]):
+        for y in range(total.shape[1]):
+            for x in range(total.shape[2]):
+                total[z, y, x] = np.float32(total[z, y, x] + part[z, y, x] * weight)
 
 
 @njit(cache=True, nogil=True)
@@ -86,107 +105,118 @@ def _outside(start, end, low, high):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _lines(voxels, out, lower, upper, reach, k):  # type: ignore[no-untyped-def]
-    n_lanes = int(LANES)
-    buffer = np.zeros(voxels.shape[1] * int(_ROW), np.float64)
-    for outer in range(voxels.shape[0]):
-        share = 1.0 - _outside(outer, outer + 1, lower[0], upper[0]) / reach[0]
-        if share <= 0.0:
-            continue
-        for lane in range(0, voxels.shape[2], n_lanes):
-            end = min(lane + n_lanes, voxels.shape[2])
-            left = share - _outside(lane, end, lower[2], upper[2]) / reach[2]
+def _lines(voxels, out, shape, limits, reach, k, buffers, is_across):  # type: ignore[no-untyped-def]
+    """Filters along the second axis in groups of lanes; `is_across` says that lanes are not neighbors in memory."""
+    low, high = limits[0], limits[1]
+    for outer in range(shape[0]):
+        share = 1.0 - _outside(outer, outer + 1, low[0], high[0]) / reach[0]
+        for group in range(0, shape[2], LANES):
+            lane = max(min(group, shape[2] - LANES), 0)
+            left = share - _outside(lane, lane + LANES, low[2], high[2]) / reach[2]
             if left <= 0.0:
+                out[outer, :, lane : lane + LANES] = 0.0
                 continue
-            margin = max(int(np.ceil(reach[1] * left)), 4)
-            first = max(lower[1] - margin, 0)
-            last = min(upper[1] + margin, voxels.shape[1])
-            _load(voxels, buffer, outer, first, last, lane, end)
-            _filter(buffer, last - first, lower[1] - first, upper[1] - first, k)
-            _store(buffer, out, outer, lower[1] - first, upper[1] - first, lane, end)
+            margin = max(int(np.ceil(reach[1] * left)), TILE)
+            first = max(low[1] - margin, 0)
+            n_rows = min(high[1] + margin, shape[1]) - first
+            box = (n_rows, low[1] - first, high[1] - first)
+            if is_across:
+                _filter_across(voxels[outer, first:], out[outer], lane, box, k, buffers)
+            else:
+                _filter(voxels[outer, first:, lane:], out[outer, :, lane:], box, k, buffers[2])
 
 
 @njit(cache=True, nogil=True)
-def _load(voxels, buffer, outer, first, last, lane, end):  # type: ignore[no-untyped-def]
-    width = int(_ROW)
-    for i in range(first, last):
-        row = (i - first) * width
-        for w in range(end - lane):
-            buffer[row + w] = voxels[outer, i, lane + w]
+def _filter_across(voxels, out, lane, box, k, buffers):  # type: ignore[no-untyped-def]
+    block, results, causal = buffers
+    n_rows, low, high = box
+    step = voxels.strides[1] // voxels.itemsize
+    for tile in range(0, n_rows, TILE):
+        at = max(min(tile, n_rows - TILE), 0)
+        for first in range(0, LANES, TILE):
+            transpose_tile(voxels, at + (lane + first) * step, step, block, at * LANES + first, LANES)
+    _filter(block, results, box, k, causal)
+    step = out.strides[1] // out.itemsize
+    for tile in range(0, high - low, TILE):
+        at = max(min(tile, high - low - TILE), 0)
+        for first in range(0, LANES, TILE):
+            transpose_tile(results, at * LANES + first, LANES, out, at + (lane + first) * step, step)
 
 
 @njit(cache=True, nogil=True)
-def _store(buffer, out, outer, low, high, lane, end):  # type: ignore[no-untyped-def]
-    width = int(_ROW)
-    for i in range(low, high):
-        causal = i * width + int(_CAUSAL)
-        anti = i * width + int(_ANTI)
-        for w in range(end - lane):
-            out[outer, i - low, lane + w] = np.float32(buffer[causal + w] + buffer[anti + w])
+def _filter(x, out, box, k, causal):  # type: ignore[no-untyped-def]
+    """Writes the rounded sums of both recursions for the box's rows."""
+    _forward(x, box, k, causal)
+    _backward(x, out, box, k, causal)
 
 
 @njit(cache=True, nogil=True)
-def _filter(b, n_rows, low, high, k):  # type: ignore[no-untyped-def]
-    n0, n1, n2, n3 = k[0], k[1], k[2], k[3]
-    d1, d2, d3, d4 = k[4], k[5], k[6], k[7]
-    m1, m2, m3, m4 = k[8], k[9], k[10], k[11]
-    n = np.uint64(n_rows)
-    one, two, three, four = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
-    _causal_start(b, k)
-    for i in range(four, np.uint64(high)):
-        at = i * _ROW
-        for w in range(LANES):
-            x = at + w
-            y = at + _CAUSAL + w
-            value = b[x] * n0 + b[x - _ROW] * n1 + b[x - two * _ROW] * n2 + b[x - three * _ROW] * n3
-            feed = b[y - _ROW] * d1 + b[y - two * _ROW] * d2 + b[y - three * _ROW] * d3 + b[y - four * _ROW] * d4
-            b[y] = value - feed
-    _anticausal_start(b, n, k)
-    for back in range(four, n - np.uint64(low)):
-        at = (n - one - back) * _ROW
-        for w in range(LANES):
-            x = at + w
-            y = at + _ANTI + w
-            value = b[x + _ROW] * m1 + b[x + two * _ROW] * m2 + b[x + three * _ROW] * m3 + b[x + four * _ROW] * m4
-            feed = b[y + _ROW] * d1 + b[y + two * _ROW] * d2 + b[y + three * _ROW] * d3 + b[y + four * _ROW] * d4
-            b[y] = value - feed
+def _forward(x, box, k, out):  # type: ignore[no-untyped-def]
+    _, low, high = box
+    step = x.strides[0] // x.itemsize
+    n0, n1, n2, n3 = everywhere(k[0]), everywhere(k[1]), everywhere(k[2]), everywhere(k[3])
+    d1, d2, d3, d4 = everywhere(k[4]), everywhere(k[5]), everywhere(k[6]), everywhere(k[7])
+    b1, b2, b3, b4 = everywhere(k[12]), everywhere(k[13]), everywhere(k[14]), everywhere(k[15])
+    edge, x3, x2, x1 = load(x, 0), load(x, step), load(x, 2 * step), load(x, 3 * step)
+    y4 = edge * n0 + edge * n1 + edge * n2 + edge * n3
+    y3 = x3 * n0 + edge * n1 + edge * n2 + edge * n3
+    y2 = x2 * n0 + x3 * n1 + edge * n2 + edge * n3
+    y1 = x1 * n0 + x2 * n1 + x3 * n2 + edge * n3
+    y4 = y4 - (edge * b1 + edge * b2 + edge * b3 + edge * b4)
+    y3 = y3 - (y4 * d1 + edge * b2 + edge * b3 + edge * b4)
+    y2 = y2 - (y3 * d1 + y4 * d2 + edge * b3 + edge * b4)
+    y1 = y1 - (y2 * d1 + y3 * d2 + y4 * d3 + edge * b4)
+    if low < SHORTEST_LINE:
+        _keep(out, LANES, low, high, (0, 1, 2, 3), (y4, y3, y2, y1))
+    for row in range(4, high):
+        x0 = load(x, row * step)
+        value = x0 * n0 + x1 * n1 + x2 * n2 + x3 * n3
+        y0 = value - (y1 * d1 + y2 * d2 + y3 * d3 + y4 * d4)
+        if row >= low:
+            store(out, (row - low) * LANES, y0)
+        x1, x2, x3 = x0, x1, x2
+        y1, y2, y3, y4 = y0, y1, y2, y3
 
 
 @njit(cache=True, nogil=True)
-def _causal_start(b, k):  # type: ignore[no-untyped-def]
-    row, c = int(_ROW), int(_CAUSAL)
-    n0, n1, n2, n3 = k[0], k[1], k[2], k[3]
-    d1, d2, d3 = k[4], k[5], k[6]
-    b1, b2, b3, b4 = k[12], k[13], k[14], k[15]
-    for w in range(int(LANES)):
-        edge, x1, x2, x3 = b[w], b[row + w], b[2 * row + w], b[3 * row + w]
-        y0 = edge * n0 + edge * n1 + edge * n2 + edge * n3
-        y1 = x1 * n0 + edge * n1 + edge * n2 + edge * n3
-        y2 = x2 * n0 + x1 * n1 + edge * n2 + edge * n3
-        y3 = x3 * n0 + x2 * n1 + x1 * n2 + edge * n3
-        y0 -= edge * b1 + edge * b2 + edge * b3 + edge * b4
-        y1 -= y0 * d1 + edge * b2 + edge * b3 + edge * b4
-        y2 -= y1 * d1 + y0 * d2 + edge * b3 + edge * b4
-        y3 -= y2 * d1 + y1 * d2 + y0 * d3 + edge * b4
-        b[c + w], b[row + c + w], b[2 * row + c + w], b[3 * row + c + w] = y0, y1, y2, y3
+def _backward(x, out, box, k, causal):  # type: ignore[no-untyped-def]
+    n_rows, low, high = box
+    step = x.strides[0] // x.itemsize
+    out_step = out.strides[0] // out.itemsize
+    d1, d2, d3, d4 = everywhere(k[4]), everywhere(k[5]), everywhere(k[6]), everywhere(k[7])
+    m1, m2, m3, m4 = everywhere(k[8]), everywhere(k[9]), everywhere(k[10]), everywhere(k[11])
+    b1, b2, b3, b4 = everywhere(k[16]), everywhere(k[17]), everywhere(k[18]), everywhere(k[19])
+    top = n_rows - 1
+    edge, x3, x2 = load(x, top * step), load(x, (top - 1) * step), load(x, (top - 2) * step)
+    y4 = edge * m1 + edge * m2 + edge * m3 + edge * m4
+    y3 = edge * m1 + edge * m2 + edge * m3 + edge * m4
+    y2 = x3 * m1 + edge * m2 + edge * m3 + edge * m4
+    y1 = x2 * m1 + x3 * m2 + edge * m3 + edge * m4
+    y4 = y4 - (edge * b1 + edge * b2 + edge * b3 + edge * b4)
+    y3 = y3 - (y4 * d1 + edge * b2 + edge * b3 + edge * b4)
+    y2 = y2 - (y3 * d1 + y4 * d2 + edge * b3 + edge * b4)
+    y1 = y1 - (y2 * d1 + y3 * d2 + y4 * d3 + edge * b4)
+    if high > top - 3:
+        _keep_sums(out, out_step, low, high, (top, top - 1, top - 2, top - 3), (y4, y3, y2, y1), causal)
+    x1, x2, x3, x4 = load(x, (top - 3) * step), x2, x3, edge
+    for row in range(top - 4, low - 1, -1):
+        value = x1 * m1 + x2 * m2 + x3 * m3 + x4 * m4
+        y0 = value - (y1 * d1 + y2 * d2 + y3 * d3 + y4 * d4)
+        if row < high:
+            store(out, (row - low) * out_step, load(causal, (row - low) * LANES) + y0)
+        x1, x2, x3, x4 = load(x, row * step), x1, x2, x3
+        y1, y2, y3, y4 = y0, y1, y2, y3
 
 
 @njit(cache=True, nogil=True)
-def _anticausal_start(b, n, k):  # type: ignore[no-untyped-def]
-    row, a = int(_ROW), int(_ANTI)
-    top = (int(n) - 1) * row
-    d1, d2, d3 = k[4], k[5], k[6]
-    m1, m2, m3, m4 = k[8], k[9], k[10], k[11]
-    b1, b2, b3, b4 = k[16], k[17], k[18], k[19]
-    for w in range(int(LANES)):
-        edge, x1, x2 = b[top + w], b[top - row + w], b[top - 2 * row + w]
-        y0 = edge * m1 + edge * m2 + edge * m3 + edge * m4
-        y1 = edge * m1 + edge * m2 + edge * m3 + edge * m4
-        y2 = x1 * m1 + edge * m2 + edge * m3 + edge * m4
-        y3 = x2 * m1 + x1 * m2 + edge * m3 + edge * m4
-        y0 -= edge * b1 + edge * b2 + edge * b3 + edge * b4
-        y1 -= y0 * d1 + edge * b2 + edge * b3 + edge * b4
-        y2 -= y1 * d1 + y0 * d2 + edge * b3 + edge * b4
-        y3 -= y2 * d1 + y1 * d2 + y0 * d3 + edge * b4
-        b[top + a + w], b[top - row + a + w] = y0, y1
-        b[top - 2 * row + a + w], b[top - 3 * row + a + w] = y2, y3
+def _keep(out, step, low, high, rows, values):  # type: ignore[no-untyped-def]
+    for i in range(4):
+        if low <= rows[i] < high:
+            store(out, (rows[i] - low) * step, values[i])
+
+
+@njit(cache=True, nogil=True)
+def _keep_sums(out, step, low, high, rows, values, causal):  # type: ignore[no-untyped-def]
+    for i in range(4):
+        if low <= rows[i] < high:
+            store(out, (rows[i] - low) * step, load(causal, (rows[i] - low) * LANES) + values[i])
