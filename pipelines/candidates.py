@@ -8,6 +8,8 @@ from typing import Any
 from featurestore.errors import InputError
 from featurestore.fingerprints import file_digest
 from featurestore.flat_tables import read_flat
+from pipelines.evaluation.discrimination import delong_test
+from pipelines.evaluation.estimates import Floats, Labels
 from pipelines.params import Params
 from pipelines.workspace import Workspace
 
@@ -83,6 +85,19 @@ def external_predictions(workspace: Workspace, name: str) -> list[dict[Any, obje
     frame, _ = read_flat(workspace.evaluation / "predictions.parquet")
     rows = frame[(frame["model"] == name) & (frame["cohort"] == EXTERNAL)]
     return rows[["center", "case_id", "y", "p"]].to_dict("records")
+
+
+def paired_difference(y: Labels, own: Floats, other: Floats, confidence: float) -> tuple[float, float, float] | None:
+    """Returns the difference in AUC of two models on the same patients, with DeLong's interval; None without one.
+
+    Two models that rank all patients alike differ by nothing, and surely so.
+    """
+    found = delong_test(y, own, other, confidence).difference
+    if found.value == 0 and found.low is None:
+        return 0.0, 0.0, 0.0
+    if found.value is None or found.low is None or found.high is None:
+        return None
+    return found.value, found.low, found.high
 
 
 def _judged(workspace: Workspace) -> dict[str, str]:

@@ -19,7 +19,7 @@ from registry.errors import (
     NoFormerChampionError,
     StaleCandidateError,
 )
-from registry.gates import GateRefusedError, GateResult, gates_from, judge
+from registry.gates import Compare, Dossier, GateRefusedError, GateResult, external_centers, gates_from, judge
 from registry.keeping import commit, dvc_add, place, require_repository, write_evidence
 from registry.ledger import Complaint, Event, Ledger
 from registry.package import ModelPackage, load_package
@@ -140,7 +140,12 @@ class Registry:
         return version
 
     def promote(
-        self, selector: str, gates: Mapping[str, Any], why: str = "", override: str | None = None
+        self,
+        selector: str,
+        gates: Mapping[str, Any],
+        why: str = "",
+        override: str | None = None,
+        compare: Compare | None = None,
     ) -> list[GateResult]:
         """Makes a version the champion, if it meets its gates.
 
@@ -149,6 +154,7 @@ class Registry:
             gates: The limits of `registry.gates`.
             why: The reason, for the ledger.
             override: The reason for promoting in spite of a gate; recorded and shown for ever.
+            compare: The paired test of two models.
 
         Returns:
             Each gate's verdict. Promoting the champion again changes nothing.
@@ -160,14 +166,12 @@ class Registry:
         with self._event(f"promote {selector}"):
             state = self.state()
             version = select(state, selector)
-            champion = state.holder(states.CHAMPION)
-            is_champion = champion is not None and champion.digest == version.digest
-            other = self.evidence(champion) if champion and not is_champion else None
-            results = judge(gates_from(gates), self.evidence(version), other)
-            if not is_champion:
+            dossier = self._dossier(state, version, compare)
+            results = judge(gates_from(gates), dossier)
+            if version.state != states.CHAMPION:
                 check_move(state, "promote", version.digest)
                 self.package(version)
-                self._admit(version, results, why, override)
+                self._admit(version, results, external_centers(dossier.evidence), why, override)
             self._commit(f"Promote version {version.number} ({version.model})")
         return results
 
@@ -226,14 +230,43 @@ class Registry:
             self._commit(f"{verb.replace('_', ' ').capitalize()} version {version.number} ({version.model})")
             return self.version(version.digest)
 
-    def _admit(self, version: ModelVersion, results: list[GateResult], why: str, override: str | None) -> None:
+    def _dossier(self, state: RegistryState, version: ModelVersion, compare: Compare | None) -> Dossier:
+        champion = state.holder(states.CHAMPION)
+        other = champion if champion and champion.digest != version.digest else None
+        sets = {one.training_set for one in (version, other) if one}
+        return Dossier(
+            evidence=self.evidence(version),
+            champion=self.evidence(other) if other else None,
+            taught=frozenset(patient for name in sets for patient in self._patients(name)) if other else frozenset(),
+            reads=state.reads,
+            is_reproduced=version.is_reproduced,
+            compare=compare,
+        )
+
+    def _patients(self, training_set: str) -> Iterator[tuple[str, str]]:
+        kept = TrainingSet.load(self.models / "training" / training_set)
+        return zip(kept.center.tolist(), kept.case_id.tolist(), strict=True)
+
+    def _admit(
+        self, version: ModelVersion, results: list[GateResult], read: list[str], why: str, override: str | None
+    ) -> None:
         refused = [result for result in results if not result.passed]
-        if refused and not override:
-            raise GateRefusedError.of(version.number, version.model, results)
         content = {"gates": [result.plain() for result in results], "package": version.digest}
         sha = write_evidence(self.models / "evidence", content)
-        details = {"override": override, "overruled": [result.name for result in refused]} if refused else {}
+        details: dict[str, Any] = {"read": read} if read else {}
+        if refused and not override:
+            self._note_refusal(version, sha, details, why)
+            raise GateRefusedError.of(version.number, version.model, results)
+        if refused:
+            details |= {"override": override, "overruled": [result.name for result in refused]}
         self.ledger.append("promote", version.digest, why=why or override or "", evidence=sha, details=details)
+
+    def _note_refusal(self, version: ModelVersion, sha: str, details: dict[str, Any], why: str) -> None:
+        """Writes that external labels were read; the same verdict asked for again in a row is no further read."""
+        last = version.history[-1]
+        if (last.verb, last.evidence) != (states.REFUSE, sha):
+            self.ledger.append(states.REFUSE, version.digest, why=why, evidence=sha, details=details)
+        self._commit(f"Refuse version {version.number} ({version.model})")
 
     def _keep(self, digest: str, candidate: Path, training_set: str, training: Path) -> None:
         package_folder, set_folder = self.models / "packages" / digest, self.models / "training" / training_set

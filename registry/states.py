@@ -1,7 +1,8 @@
 """The life of a version as a table of moves, and the present state as the fold of the ledger over it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from registry.errors import MoveRefusedError
 from registry.ledger import Event
@@ -23,6 +24,12 @@ SOLE = {CHALLENGER, CHAMPION}
 
 WITHDRAW = "withdraw"
 """A patient left: no move of a version, but those that had him cannot be made again from what is kept."""
+
+REFUSE = "refuse"
+"""A gate kept a version out: no move, but the labels that it was judged by were read."""
+
+REPRODUCE = "reproduce"
+"""A package was made again from its record; the details say whether it came out the same."""
 
 _INSTEAD = {
     CANDIDATE: "register it first",
@@ -46,6 +53,7 @@ class ModelVersion:
         overrides: The reasons of promotions that overruled gates.
         history: Its events.
         withdrawn: How many of its patients withdrew since; with any it cannot be made again.
+        is_reproduced: Whether making it again gave the same; none when nobody tried.
     """
 
     number: int
@@ -58,6 +66,7 @@ class ModelVersion:
     overrides: tuple[str, ...] = ()
     history: tuple[Event, ...] = field(default=(), repr=False)
     withdrawn: int = 0
+    is_reproduced: bool | None = None
 
     @property
     def is_reproducible(self) -> bool:
@@ -73,7 +82,8 @@ class ModelVersion:
     @property
     def since(self) -> str:
         """When it came into its present state, UTC."""
-        return self.history[-1].when if self.history else ""
+        moves = [event for event in self.history if event.verb in MOVES]
+        return moves[-1].when if moves else ""
 
     def plain(self) -> dict[str, object]:
         """Returns one row of a table of versions."""
@@ -92,10 +102,17 @@ class ModelVersion:
 
 @dataclass(frozen=True, kw_only=True)
 class RegistryState:
-    """All versions by digest, and the champions before the present one, oldest first."""
+    """All versions by digest, the champions before the present one, oldest first, and what gates have read.
+
+    Args:
+        versions: By the package's digest.
+        former: Digests of the champions before.
+        reads: How often the labels of each external center decided about a version.
+    """
 
     versions: dict[str, ModelVersion] = field(default_factory=dict)
     former: tuple[str, ...] = ()
+    reads: dict[str, int] = field(default_factory=dict)
 
     def holder(self, state: str) -> ModelVersion | None:
         """Returns the version that holds a sole state."""
@@ -124,8 +141,8 @@ def after(state: RegistryState, event: Event) -> RegistryState:
     Raises:
         MoveRefusedError: The table has no such move.
     """
-    if event.verb == WITHDRAW:
-        return _without_patient(state, event)
+    if event.verb in _NOTED:
+        return _NOTED[event.verb](state, event)
     check_move(state, event.verb, event.package)
     target = MOVES[event.verb][_state_of(state, event.package)]
     versions = dict(state.versions)
@@ -136,7 +153,7 @@ def after(state: RegistryState, event: Event) -> RegistryState:
     versions[event.package] = _moved(version, event, target)
     former = _former(state, event, displaced.digest if displaced else None)
     marked = {d: replace(v, is_previous=bool(former) and d == former[-1]) for d, v in versions.items()}
-    return RegistryState(versions=marked, former=former)
+    return RegistryState(versions=marked, former=former, reads=_read(state, event))
 
 
 def check_move(state: RegistryState, verb: str, package: str) -> None:
@@ -162,6 +179,35 @@ def _without_patient(state: RegistryState, event: Event) -> RegistryState:
     gone = set(event.details.get("versions", ()))
     marked = {d: replace(v, withdrawn=v.withdrawn + (d in gone)) for d, v in state.versions.items()}
     return replace(state, versions=marked)
+
+
+def _refused(state: RegistryState, event: Event) -> RegistryState:
+    return replace(_noted(state, event), reads=_read(state, event))
+
+
+def _reproduced(state: RegistryState, event: Event) -> RegistryState:
+    return _noted(state, event, is_reproduced=event.details.get("same") is True)
+
+
+def _noted(state: RegistryState, event: Event, **changes: Any) -> RegistryState:
+    """Returns the state with the event in its version's history; an event of an unknown package changes nothing."""
+    version = state.versions.get(event.package)
+    if version is None:
+        return state
+    changed = replace(version, history=(*version.history, event), **changes)
+    return replace(state, versions={**state.versions, event.package: changed})
+
+
+_NOTED: dict[str, Callable[[RegistryState, Event], RegistryState]] = {
+    WITHDRAW: _without_patient,
+    REFUSE: _refused,
+    REPRODUCE: _reproduced,
+}
+
+
+def _read(state: RegistryState, event: Event) -> dict[str, int]:
+    centers = event.details.get("read", ())
+    return {**state.reads, **{str(center): state.reads.get(str(center), 0) + 1 for center in centers}}
 
 
 def _state_of(state: RegistryState, package: str) -> str:

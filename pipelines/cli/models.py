@@ -72,6 +72,7 @@ def promote(version: str | None, why: str, override: str | None) -> None:
 
     VERSION is a number, a model's name, or the beginning of a digest; the newest registered one when left out.
     """
+    from pipelines.candidates import paired_difference
     from registry.lifecycle import Registry
 
     workspace = Workspace.find()
@@ -79,7 +80,7 @@ def promote(version: str | None, why: str, override: str | None) -> None:
     gates = load_params(workspace.params).registry.gates.model_dump(mode="json")
     selector = version or _newest(registry.versions())
 
-    results = registry.promote(selector, gates, why or "promoted by hand", override)
+    results = registry.promote(selector, gates, why or "promoted by hand", override, paired_difference)
     print_table("Gates", [result.plain() for result in results])
     champion = registry.champion()
     click.echo(f"Champion: version {champion.number}, {champion.model}" if champion else "no champion")

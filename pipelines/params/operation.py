@@ -13,14 +13,27 @@ class Gates(Section):
         external_auc_low_minimum: Lower end of its interval.
         calibration_slope_range: External calibration slope, from and to.
         external_n_minimum: External patients with a label.
-        not_worse_than_champion_by: Largest loss of external AUC against the champion.
+        not_worse_than_champion_by: Non-inferiority margin: the one-sided 95 % bound of the external AUC lost against
+            the champion, by DeLong's paired test on patients that neither was trained on.
+        net_benefit_at: Threshold probability at which the model must gain more than treating everybody.
+        subgroup_auc_minimum: AUC in every subgroup that is large enough to tell.
+        controls_passed: Whether all negative controls must have passed.
+        checklist_minimum: Share of items that every reporting checklist must have, 0 to 1.
+        external_reads_maximum: How often the labels of an external center may have decided about a version before.
+        reproducible: Whether the package must have been made again from its record, with the same result.
     """
 
     external_auc_minimum: float | None = None
     external_auc_low_minimum: float | None = None
     calibration_slope_range: tuple[float, float] | None = None
     external_n_minimum: int | None = None
-    not_worse_than_champion_by: float | None = None
+    not_worse_than_champion_by: float | None = Field(default=None, ge=0)
+    net_benefit_at: float | None = Field(default=None, gt=0, lt=1)
+    subgroup_auc_minimum: float | None = Field(default=None, ge=0, le=1)
+    controls_passed: bool = False
+    checklist_minimum: float | None = Field(default=None, ge=0, le=1)
+    external_reads_maximum: int | None = Field(default=None, ge=0)
+    reproducible: bool = False
 
 
 class RegistrySection(Section):

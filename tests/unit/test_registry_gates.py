@@ -2,10 +2,13 @@
 
 from typing import Any
 
+import MLstatkit
+import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
+from scipy.stats import norm
 
-from registry.gates import GateResult, UnknownGateError, gates_from, judge
+from pipelines.candidates import paired_difference
+from registry.gates import Dossier, GateResult, UnknownGateError, gates_from, judge
 
 Evidence = dict[str, Any]
 
@@ -14,8 +17,9 @@ def evidence(**external: float) -> Evidence:
     return {"metrics": {"external": external}}
 
 
-def verdict(name: str, limit: object, seen: Evidence, champion: Evidence | None = None) -> GateResult:
-    (result,) = judge(gates_from({name: limit}), seen, champion)
+def verdict(name: str, limit: object, seen: Evidence, champion: Evidence | None = None, **known: Any) -> GateResult:
+    dossier = Dossier(evidence=seen, champion=champion, compare=paired_difference, **known)
+    (result,) = judge(gates_from({name: limit}), dossier)
     return result
 
 
@@ -57,20 +61,82 @@ def test_without_a_champion_nothing_can_be_worse() -> None:
     assert verdict("not_worse_than_champion_by", 0.0, evidence(auc=0.5)).passed
 
 
-@pytest.mark.parametrize(("auc", "passed"), [(0.78, True), (0.77, False)])
-def test_losing_more_than_the_margin_is_refused(auc: float, passed: bool) -> None:
-    assert verdict("not_worse_than_champion_by", 0.02, evidence(auc=auc), evidence(auc=0.8)).passed is passed
+def test_being_surely_not_worse_needs_more_than_an_equal_area() -> None:
+    """The bound of MLstatkit's DeLong decides: patients enough to tell pass, the same difference on few does not."""
+    rng = np.random.default_rng(3)
+    few, many = (two_models(rng, n) for n in (30, 2000))
+    verdicts = [verdict("not_worse_than_champion_by", 0.05, *pair) for pair in (few, many)]
+    assert [result.passed for result in verdicts] == [False, True]
+    assert verdicts[1].measured == pytest.approx(delong_bound(*many), abs=1e-9)
 
 
-def test_two_models_are_compared_on_the_patients_that_both_scored() -> None:
-    """Recorded areas of different patients say nothing about which model is better; ties count half."""
-    own = predictions([("a", 1, 0.9), ("b", 0, 0.4), ("c", 1, 0.4), ("d", 0, 0.1), ("only mine", 0, 1.0)])
-    other = predictions([("a", 1, 0.8), ("b", 0, 0.3), ("c", 1, 0.2), ("d", 0, 0.1), ("only theirs", 1, 0.0)])
-    result = verdict("not_worse_than_champion_by", 0.0, own, other)
-    y = [1, 0, 1, 0]
-    expected = roc_auc_score(y, [0.8, 0.3, 0.2, 0.1]) - roc_auc_score(y, [0.9, 0.4, 0.4, 0.1])
-    assert result.measured == pytest.approx(expected, abs=1e-12)
-    assert result.note == "4 external patients scored by both"
+def test_two_models_are_compared_on_patients_that_both_scored_and_neither_was_taught() -> None:
+    own = predictions([*PATIENTS, ("only mine", 0, 1.0)])
+    other = predictions([*PATIENTS, ("only theirs", 1, 0.0)])
+    assert "on 40 patients" in verdict("not_worse_than_champion_by", 0.5, own, other).note
+    taught = frozenset({("west", PATIENTS[0][0])})
+    assert "on 39 patients" in verdict("not_worse_than_champion_by", 0.5, own, other, taught=taught).note
+
+
+def test_models_without_a_common_patient_are_not_comparable() -> None:
+    """Areas of different patients say nothing about which model is better."""
+    result = verdict("not_worse_than_champion_by", 1.0, predictions(PATIENTS), predictions([("x", 1, 0.5)]))
+    assert (result.passed, result.measured) == (False, None)
+
+
+@pytest.mark.parametrize(("p", "passed"), [((0.9, 0.8, 0.1, 0.05), True), ((0.9, 0.8, 0.7, 0.6), False)])
+def test_a_model_must_gain_more_than_treating_everybody(p: tuple[float, ...], passed: bool) -> None:
+    """By hand at 0.5: two of four have it; sparing both others gains 2/4, sparing nobody gains nothing."""
+    seen = predictions([(str(n), int(n < 2), value) for n, value in enumerate(p)])
+    result = verdict("net_benefit_at", 0.5, seen)
+    assert (result.passed, result.measured) == (passed, 0.5 if passed else 0.0)
+
+
+def test_the_weakest_subgroup_decides() -> None:
+    rows = [{"subgroup": "sex", "level": level, "auc": auc} for level, auc in (("F", 0.8), ("M", 0.6), ("?", None))]
+    result = verdict("subgroup_auc_minimum", 0.65, {"subgroups": rows})
+    assert (result.passed, result.measured, result.note) == (False, 0.6, "sex: M")
+
+
+def test_one_failed_control_is_named() -> None:
+    controls = [{"name": "shuffled labels", "passed": True}, {"name": "size alone", "passed": False}]
+    result = verdict("controls_passed", True, {"controls": controls})
+    assert (result.passed, result.note) == (False, "size alone")
+    assert not verdict("controls_passed", True, {}).passed
+
+
+def test_the_emptiest_checklist_decides() -> None:
+    result = verdict("checklist_minimum", 0.9, {"checklists": {"CLEAR": 0.95, "METRICS": 0.7}})
+    assert (result.passed, result.measured, result.note) == (False, 0.7, "METRICS")
+
+
+def test_a_center_that_decided_too_often_is_spent() -> None:
+    seen = predictions(PATIENTS)
+    assert verdict("external_reads_maximum", 2, seen, reads={"west": 2}).passed
+    assert not verdict("external_reads_maximum", 2, seen, reads={"west": 3}).passed
+
+
+@pytest.mark.parametrize(("made", "passed"), [(True, True), (False, False), (None, False)])
+def test_a_package_nobody_made_again_is_not_reproducible(made: bool | None, passed: bool) -> None:
+    assert verdict("reproducible", True, {}, is_reproduced=made).passed is passed
+
+
+PATIENTS = [(f"{n:02}", n % 2, 0.3 + 0.4 * (n % 2) + 0.01 * n) for n in range(40)]
+
+
+def two_models(rng: np.random.Generator, n: int) -> tuple[Evidence, Evidence]:
+    y = np.arange(n) % 2
+    models = [y + rng.normal(scale=1.0, size=n) for _ in range(2)]
+    made = [predictions([(str(i), int(y[i]), float(p[i])) for i in range(n)]) for p in models]
+    return made[0], made[1]
+
+
+def delong_bound(own: Evidence, other: Evidence) -> float:
+    y, p = (np.array([row[key] for row in own["predictions"]]) for key in ("y", "p"))
+    q = np.array([row["p"] for row in other["predictions"]])
+    z, _, auc_own, auc_other = MLstatkit.Delong_test(y, p, q, return_ci=False)
+    lost = auc_other - auc_own
+    return float(lost + norm.ppf(0.95) * abs(lost / z))
 
 
 def predictions(rows: list[tuple[str, int, float]]) -> Evidence:

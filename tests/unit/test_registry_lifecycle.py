@@ -158,6 +158,24 @@ def test_a_gate_refuses_with_its_table_and_an_override_is_shown_for_ever(
     assert registry.version("v1").overrides == ("only model for a pilot",)
 
 
+def test_a_refusal_is_remembered_once_and_counts_as_a_read(
+    registry: Registry, study: Path, candidates: Any, no_dvc: None
+) -> None:
+    """Labels that decided are no longer fresh, whether the version was let in or not."""
+    package, training = candidates.write(study, "lr")
+    seen = [{"center": "west", "case_id": f"{n:016x}", "y": n % 2, "p": 0.5} for n in range(100, 104)]
+    registry.register("lr", package, training, candidates.metrics(0.6), "a test", seen)
+    for _ in range(2):
+        with pytest.raises(GateRefusedError):
+            registry.promote("lr", GATES)
+    assert [event.verb for event in registry.events()] == ["register", "refuse"]
+    assert registry.version("lr").state == "registered"
+    registry.promote("lr", GATES, override="only model for a pilot")
+    assert registry.state().reads == {"west": 2}
+    assert registry.verify() == []
+    assert git(registry.study, "status", "--porcelain") == ""
+
+
 def test_the_card_tells_intervals_history_and_overrides(registry: Registry, register: Register, no_dvc: None) -> None:
     register(auc=0.6)
     registry.promote("lr", GATES, why="pilot", override="only | model")
