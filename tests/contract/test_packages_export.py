@@ -1,5 +1,6 @@
 """One file carries a package to a hospital and nothing else: the same bytes every time, no bomb, no way out."""
 
+import subprocess
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from registry.errors import DamagedPackageError
 from registry.export import export_package, import_package
 from registry.package import load_package, save_package
 from registry.predict import predict
+from registry.signing import KeyFileError, Signature, SignatureError, verify_signature
 
 
 @pytest.fixture
@@ -24,8 +26,61 @@ def folder(tmp_path: Path, candidates: Any) -> Path:
 def test_export_and_import_give_the_same_predictions(tmp_path: Path, folder: Path) -> None:
     digest = export_package(folder, tmp_path / "model.radmill")
     X = np.random.default_rng(0).normal(size=(9, 3))
-    carried = import_package(tmp_path / "model.radmill", digest)
+    carried = import_package(tmp_path / "model.radmill", digest).package
     assert np.array_equal(predict(carried, X), predict(load_package(folder), X))
+
+
+def test_a_signature_holds_for_its_package_and_key_alone(tmp_path: Path, folder: Path, candidates: Any) -> None:
+    """The keys come from openssl, whose own verification must agree with ours."""
+    private, public = openssl_key(tmp_path, "ours")
+    _, stranger = openssl_key(tmp_path, "theirs")
+    digest = export_package(folder, tmp_path / "signed.radmill", key_file=private)
+    carried = import_package(tmp_path / "signed.radmill")
+    assert carried.signature is not None
+    assert verify_signature(digest, carried.signature, public) == carried.signature.key
+    assert openssl_verifies(tmp_path, public, digest, carried.signature.value)
+    with pytest.raises(SignatureError, match="not signed by key"):
+        verify_signature(digest, carried.signature, stranger)
+    with pytest.raises(SignatureError, match="not signed by key"):
+        verify_signature("0" * 64, carried.signature, public)
+
+
+def test_an_unsigned_package_is_not_verified(tmp_path: Path, folder: Path) -> None:
+    _, public = openssl_key(tmp_path, "ours")
+    digest = export_package(folder, tmp_path / "plain.radmill")
+    with pytest.raises(SignatureError, match="is not signed"):
+        verify_signature(digest, import_package(tmp_path / "plain.radmill").signature, public)
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"algorithm":"ed25519","key":"k","signature":"?"}', b"{" * 3000])
+def test_a_forged_signature_file_is_refused(data: bytes) -> None:
+    with pytest.raises(SignatureError):
+        Signature.from_bytes(data)
+
+
+@pytest.mark.parametrize("text", ["", "no key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"])
+def test_what_is_no_key_is_refused_by_name(tmp_path: Path, folder: Path, text: str) -> None:
+    (tmp_path / "key.pem").write_text(text)
+    with pytest.raises(KeyFileError, match=r"key\.pem"):
+        export_package(folder, tmp_path / "x.radmill", key_file=tmp_path / "key.pem")
+
+
+def openssl_key(folder: Path, name: str) -> tuple[Path, Path]:
+    private, public = folder / f"{name}.pem", folder / f"{name}.pub.pem"
+    run = ["openssl", "genpkey", "-algorithm", "ed25519", "-out", str(private)]
+    subprocess.run(run, check=True, capture_output=True)
+    run = ["openssl", "pkey", "-in", str(private), "-pubout", "-out", str(public)]
+    subprocess.run(run, check=True, capture_output=True)
+    return private, public
+
+
+def openssl_verifies(folder: Path, public: Path, digest: str, signature: bytes) -> bool:
+    message, value = folder / "message", folder / "signature"
+    message.write_bytes(b"radmill model package\n" + digest.encode())
+    value.write_bytes(signature)
+    run = ["openssl", "pkeyutl", "-verify", "-pubin", "-inkey", str(public), "-rawin"]
+    run += ["-in", str(message), "-sigfile", str(value)]
+    return subprocess.run(run, check=False, capture_output=True).returncode == 0
 
 
 def test_exporting_twice_gives_the_same_bytes(tmp_path: Path, folder: Path) -> None:

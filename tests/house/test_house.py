@@ -66,6 +66,7 @@ OWNERS = {
     "duckdb": ("featurestore",),
     "fsspec": ("featurestore",),
     "openpyxl": ("pipelines.imports",),
+    "cryptography": ("registry.signing",),
     "click": ("pipelines.cli",),
     "jinja2": ("pipelines.reporting",),
     "matplotlib": ("pipelines.reporting",),
