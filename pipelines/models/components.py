@@ -1,13 +1,16 @@
-"""How many principal components: found by search, by a share of the variance, or where the curve flattens."""
+"""How many principal components: found by search, by a share of the variance, or where the curve flattens.
+
+Or single features in place of components, as many as the search finds best.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from pipelines.models.base import Floats, Values
+from pipelines.models.base import Floats, Labels, Values
 from pipelines.models.preparation import Preparation
-from pipelines.models.spaces import COMPONENTS
+from pipelines.models.spaces import COMPONENTS, FEATURES
 
 CURVE_COMPONENTS = 100
 """The curve of cumulative explained variance is drawn over so many components, or n - 1 where there are fewer."""
@@ -18,19 +21,29 @@ class ComponentRule:
     """Decides the number of components from a decomposition of the rows at hand, and from nothing else.
 
     Args:
-        rule: `tuned`: the search says; `variance`: the fewest that hold the share; `knee`: where the curve flattens.
+        rule: `tuned`: the search says; `variance`: the fewest that hold the share; `knee`: where the curve flattens;
+            `features`: single features are ranked in place of components, and the search says how many.
         variance: The share of variance.
         maximum: Never more than this.
     """
 
-    rule: Literal["tuned", "variance", "knee"] = "tuned"
+    rule: Literal["tuned", "variance", "knee", "features"] = "tuned"
     variance: float = 0.95
     maximum: int = 30
 
     @property
     def is_tuned(self) -> bool:
         """Whether the search chooses the number."""
-        return self.rule == "tuned"
+        return self.rule in ("tuned", "features")
+
+    @property
+    def searched(self) -> str:
+        """What the search calls the number; empty when the rule itself decides."""
+        return {"tuned": COMPONENTS, "features": FEATURES}.get(self.rule, "")
+
+    def labels(self, y: Labels) -> Labels | None:
+        """Returns the labels if features are ranked by them."""
+        return y if self.rule == "features" else None
 
     @property
     def n_fitted(self) -> int:
@@ -41,7 +54,7 @@ class ComponentRule:
         """Returns the number of components to use."""
         most = min(self.maximum, preparation.n_components)
         if self.is_tuned:
-            return min(int(values[COMPONENTS]), most)
+            return min(int(values[self.searched]), most)
         cumulative = np.cumsum(preparation.explained)
         if self.rule == "knee":
             return min(knee(cumulative), most)

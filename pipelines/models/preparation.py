@@ -1,7 +1,8 @@
 """What happens to features before an estimator sees them: fill, harmonize, drop, scale, clip, project.
 
 Fitted once on the rows it is given and then only sliced: the first k components of a decomposition are the
-decomposition into k components, so a search over k needs one decomposition a fold.
+decomposition into k components, so a search over k needs one decomposition a fold. Where a model takes single features
+in place of components, these are ranked once and sliced in the same way: each is an axis of its own.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ import numpy as np
 
 from featurestore.errors import InputError
 from featurestore.harmonization import Combat
-from pipelines.models.base import Arrays, Floats
+from pipelines.models.base import Arrays, Floats, Labels
+from pipelines.models.ranking import ranked
 from pipelines.models.steps import RowFacts, Steps, fit_harmonization, harmonized, selected
 
 RELATIVE_SD_FLOOR = 1e-10
@@ -40,8 +42,8 @@ class Preparation:
         mean: Their means, shape (m,).
         sd: Their standard deviations (n), shape (m,).
         center: The components' origin in scaled and clipped features, shape (m,).
-        axes: The components, shape (k, m), rows of length 1, by falling variance.
-        variance: The components' variances (n - 1), shape (k,).
+        axes: The components, shape (k, m), rows of length 1, by falling variance; or single features, best first.
+        variance: The components' variances (n - 1), shape (k,); 1 for single features.
         total_variance: The variance of all components, those left out as well.
         combat: How centers are harmonized, if they are.
     """
@@ -58,7 +60,12 @@ class Preparation:
 
     @classmethod
     def fit(
-        cls, X: Floats, n_components: int, steps: Steps | None = None, facts: RowFacts | None = None
+        cls,
+        X: Floats,
+        n_components: int,
+        steps: Steps | None = None,
+        facts: RowFacts | None = None,
+        y: Labels | None = None,
     ) -> "Preparation":
         """Learns from the rows of X, shape (n, p); at most `n_components` components are kept.
 
@@ -67,6 +74,7 @@ class Preparation:
             n_components: How many components.
             steps: Optional steps.
             facts: What these need to know of the rows.
+            y: Labels, where single features are ranked in place of components.
 
         Raises:
             NothingVariesError: No column varies.
@@ -84,7 +92,7 @@ class Preparation:
         mean, sd = kept.mean(axis=0), kept.std(axis=0)
         Z = _scaled(kept, mean, sd)
         total = float(Z.var(axis=0, ddof=1).sum())
-        fitted = {"median": median, "mean": mean, "sd": sd, **_components(Z, n_components)}
+        fitted = {"median": median, "mean": mean, "sd": sd, **_axes(Z, n_components, y)}
         return cls(keep=keep, total_variance=total, combat=combat, **fitted)
 
     @property
@@ -116,17 +124,18 @@ class Preparation:
         return np.ascontiguousarray(_scaled(filled, self.mean, self.sd) @ axes - self.center[None, :] @ axes)
 
     def to_arrays(self, n_components: int, scores: str = "scaled") -> Arrays:
-        """Returns the arrays that a package stores."""
+        """Returns the arrays that a package stores; of single features only those that are used."""
         combat = {} if self.combat is None else self.combat.to_arrays()
+        used = np.flatnonzero(self.axes[:n_components].any(axis=0))
         return {
             **combat,
             "impute.median": self.median,
-            "keep.index": self.keep,
-            "scale.mean": self.mean,
-            "scale.sd": self.sd,
+            "keep.index": self.keep[used],
+            "scale.mean": self.mean[used],
+            "scale.sd": self.sd[used],
             "scale.limit": np.array([SCALE_LIMIT]),
-            "pca.mean": self.center,
-            "pca.components": np.ascontiguousarray(self.matrix(n_components, scores)),
+            "pca.mean": self.center[used],
+            "pca.components": np.ascontiguousarray(self.matrix(n_components, scores)[:, used]),
         }
 
 
@@ -149,6 +158,15 @@ def _scaled(X: Floats, mean: Floats, sd: Floats) -> Floats:
 
 def _varies(X: Floats) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
     return X.std(axis=0) > RELATIVE_SD_FLOOR * np.abs(X).max(axis=0)
+
+
+def _axes(Z: Floats, n_components: int, y: Labels | None) -> dict[str, Floats]:
+    if y is None:
+        return _components(Z, n_components)
+    chosen = ranked(Z, y, n_components)
+    axes = np.zeros((len(chosen), Z.shape[1]))
+    axes[np.arange(len(chosen)), chosen] = 1.0
+    return {"center": np.zeros(Z.shape[1]), "axes": axes, "variance": np.ones(len(axes))}
 
 
 def _components(Z: Floats, n_components: int) -> dict[str, Floats]:

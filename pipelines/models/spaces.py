@@ -40,12 +40,14 @@ class Parameter:
 
 
 COMPONENTS = "components"
+FEATURES = "features"
 MINIMUM_COMPONENTS = 2
+SCORES = "scores"
 
 SPACES: dict[str, tuple[Parameter, ...]] = {
     "lr": (
         Parameter(name="C", kind="float", default=0.1, low=1e-4, high=1e2, log=True),
-        Parameter(name="scores", kind="choice", default="scaled", choices=("scaled", "whitened")),
+        Parameter(name=SCORES, kind="choice", default="scaled", choices=("scaled", "whitened")),
     ),
     "rf": (
         Parameter(name="trees", kind="choice", default=100, choices=(100,)),
@@ -58,7 +60,7 @@ SPACES: dict[str, tuple[Parameter, ...]] = {
         Parameter(name="alpha", kind="float", default=1.0, low=1e-3, high=1e2, log=True),
         Parameter(name="iterations", kind="integer", default=60, low=10, high=200, log=True),
         Parameter(name="activation", kind="choice", default="tanh", choices=("tanh", "relu")),
-        Parameter(name="scores", kind="choice", default="scaled", choices=("scaled", "whitened")),
+        Parameter(name=SCORES, kind="choice", default="scaled", choices=("scaled", "whitened")),
     ),
 }
 """Ranges that hold for 50 to 1,000 patients. `scores` says how components reach the estimator: all divided by the
@@ -66,24 +68,27 @@ first one's standard deviation, or each by its own. `trees` is not searched: mor
 
 
 def space(
-    estimator: str, n_components: int, own: Mapping[str, object] | None = None, *, is_tuned: bool = True
+    estimator: str, n_components: int, own: Mapping[str, object] | None = None, *, searched: str = COMPONENTS
 ) -> tuple[Parameter, ...]:
-    """Returns the parameters to search, the number of components first.
+    """Returns the parameters to search, the number of components or of single features first.
+
+    Single features have one scale, so how components are scaled is no question then.
 
     Args:
         estimator: `lr`, `rf` or `mlp`.
         n_components: The largest number of components there can be.
         own: Ranges of `params.yaml` that replace default ones: a list of choices, or `{low, high, log}`.
-        is_tuned: Whether the number of components is searched; a rule decides it otherwise.
+        searched: `components` or `features`: what the search chooses the number of; empty where a rule decides it.
 
     Raises:
         SpaceError: A name is unknown or a range is empty.
     """
     low = min(MINIMUM_COMPONENTS, n_components)
     components = Parameter(
-        name=COMPONENTS, kind="integer", default=min(10, n_components), low=low, high=n_components, log=True
+        name=searched, kind="integer", default=min(10, n_components), low=low, high=n_components, log=True
     )
-    known = {p.name: p for p in ((components, *SPACES[estimator]) if is_tuned else SPACES[estimator])}
+    others = [p for p in SPACES[estimator] if not (p.name == SCORES and searched == FEATURES)]
+    known = {p.name: p for p in ([components, *others] if searched else others)}
     for name, ranges in (own or {}).items():
         if name not in known:
             raise SpaceError(f"unknown parameter {name!r}; {estimator} has {', '.join(known)}", where="space")

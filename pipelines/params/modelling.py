@@ -94,15 +94,17 @@ class SplitSection(Section):
 
 
 class Reduction(Section):
-    """Principal components: how many.
+    """Principal components: how many. Or single features in their place.
 
     Args:
-        rule: `tuned` lets the search choose, `variance` takes the share below, `knee` where the curve flattens.
+        rule: `tuned` lets the search choose, `variance` takes the share below, `knee` where the curve flattens;
+            `features` takes single features in place of components, ranked in each training fold by relevance and
+            little redundancy, and lets the search choose how many.
         variance: The share of variance to keep.
         maximum: Never more than this.
     """
 
-    rule: Literal["tuned", "variance", "knee"] = "tuned"
+    rule: Literal["tuned", "variance", "knee", "features"] = "tuned"
     variance: float = Field(default=0.95, gt=0, lt=1)
     maximum: int = Field(default=30, ge=1)
 

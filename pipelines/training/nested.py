@@ -43,11 +43,14 @@ class Nested:
         out_of_fold: Recalibrated probabilities.
         chosen: The trial of each fold.
         recalibrations: The recalibration of each fold.
+        judged: The area of each fold's trial on the others, by which it was chosen; other models can be held against
+            it without the fold. Empty with two folds.
     """
 
     out_of_fold: OutOfFold
     chosen: list[Trial]
     recalibrations: list[Recalibration]
+    judged: list[float]
 
 
 def nested(
@@ -63,6 +66,7 @@ def nested(
     """
     chosen: list[Trial] = []
     recalibrations: list[Recalibration] = []
+    judged: list[float] = []
     for repeat in range(repeats):
         folds = [prepared.fold for prepared in validation.prepared if prepared.fold.repeat == repeat]
         if len(folds) < MINIMUM_FOLDS:
@@ -70,12 +74,13 @@ def nested(
             recalibrations += [Recalibration(reason="two folds leave nobody to learn from") for _ in folds]
             continue
         pairs = _Pairs(validation, folds)
-        own = pairs.choices(trials, progress or Silent())
+        own, areas = pairs.choices(trials, progress or Silent())
         recalibrations += [pairs.recalibration(number, trial) for number, trial in enumerate(own)]
         chosen += own
+        judged += areas
     held_out = [validation.held_out(number, trial.values) for number, trial in enumerate(chosen)]
     found = validation.out_of_fold(held_out, recalibrations)
-    return Nested(out_of_fold=found, chosen=chosen, recalibrations=recalibrations)
+    return Nested(out_of_fold=found, chosen=chosen, recalibrations=recalibrations, judged=judged)
 
 
 class _Pairs:
@@ -96,10 +101,11 @@ class _Pairs:
             validation.facts,
         )
 
-    def choices(self, trials: Sequence[Trial], progress: Progress) -> list[Trial]:
-        """Returns for each fold the trial that is best on the others."""
+    def choices(self, trials: Sequence[Trial], progress: Progress) -> tuple[list[Trial], list[float]]:
+        """Returns for each fold the trial that is best on the others, and its mean area there."""
         means = np.round(np.nanmean(self._scores(trials, progress), axis=1), TIE_DIGITS)
-        return [trials[int(row)] for row in np.argmax(means, axis=0)]
+        rows = np.argmax(means, axis=0)
+        return [trials[int(row)] for row in rows], means[rows, np.arange(len(rows))].tolist()
 
     def recalibration(self, number: int, trial: Trial) -> Recalibration:
         """Returns the recalibration of a fold's trial, learned from all rows but the fold's."""

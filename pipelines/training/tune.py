@@ -143,7 +143,7 @@ def fit_best(
     rule, seed = component_rule(settings), derived_seed(tuning.seed, "estimator")
     folds = repeated_folds(part.y, part.center, tuning.folds, tuning.repeats, derived_seed(tuning.seed, "folds"))
     validation = CrossValidation(settings.estimator, rule, part.X, part.y, folds, seed, steps, facts)
-    parameters = space(settings.estimator, validation.n_components, settings.space, is_tuned=rule.is_tuned)
+    parameters = space(settings.estimator, validation.n_components, settings.space, searched=rule.searched)
     trials = search(
         parameters,
         validation.score,

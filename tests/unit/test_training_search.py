@@ -116,4 +116,9 @@ def test_a_wrong_range_is_refused_by_name(own: dict[str, object], complaint: str
 
 
 def test_a_rule_takes_the_components_out_of_the_search() -> None:
-    assert "components" not in defaults(space("lr", 20, is_tuned=False))
+    assert "components" not in defaults(space("lr", 20, searched=""))
+
+
+def test_single_features_have_a_number_of_their_own_and_one_scale() -> None:
+    names = set(defaults(space("lr", 20, searched="features")))
+    assert names == {"features", "C"}
