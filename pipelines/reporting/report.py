@@ -11,6 +11,7 @@ from pipelines.params.modelling import SplitSection
 from pipelines.record import installed
 from pipelines.reporting import sections
 from pipelines.reporting.cautions import cautions
+from pipelines.reporting.checklist_page import write_checklists
 from pipelines.reporting.flow import causes, flow_rows
 from pipelines.reporting.model_figures import (
     Drawing,
@@ -31,6 +32,7 @@ SECTIONS = {
     "models": "Models compared",
     "best": "Best model",
     "components": "Components",
+    "checklists": "Checklists",
     "provenance": "Provenance",
 }
 LIBRARIES = ("numpy", "scipy", "pandas", "scikit-learn", "statsmodels", "optuna", "SimpleITK", "pyradiomics-bhklab")
@@ -52,9 +54,10 @@ class ReportSummary:
 
 
 def report(workspace: Workspace, params: Params) -> ReportSummary:
-    """Writes `reports/study.html` from the files that the stages left."""
+    """Writes `reports/study.html`, and the checklists beside it, from the files that the stages left."""
     files = read_study(workspace)
     content = page_content(files, params)
+    content |= write_checklists(workspace, params, files)
     path = write_page(workspace.reports / "study.html", "study.html", content)
     return ReportSummary(
         page=str(path.relative_to(workspace.root)), best=files.best or "", cautions=len(content["cautions"])
