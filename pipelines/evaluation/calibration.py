@@ -25,6 +25,9 @@ SMOOTHING_SHARE = 2 / 3
 MINIMUM_CURVE_PATIENTS = 20
 """Below this a flexible curve shows the neighborhoods, not the calibration."""
 
+GRID_FROM_PATIENTS = 1000
+"""With more patients the curve is computed on a grid half as fine as this many and interpolated."""
+
 MAXIMUM_ITERATIONS = 50
 SEPARATION_SLOPE = 50.0
 """A coefficient above this, per standard deviation, comes from classes that are separated completely."""
@@ -131,22 +134,41 @@ def flexible_curve(y: Labels, p: Floats, counts: Floats, confidence: float, n_po
 
 
 def calibration_errors(y: Labels, p: Floats, counts: Floats, confidence: float) -> dict[str, Estimate]:
-    """Returns the mean absolute (`ici`) and 100 times the mean squared (`eci`) distance from the flexible curve.
+    """Returns distances between the probabilities and the flexible curve over the patients.
 
-    Both are never below 0 and a resample adds noise of its own, so the bootstrap leans upward; the basic interval
-    (twice the estimate less the percentiles, not below 0) takes that back.
+    `ici` is the mean, `e50`, `e90` and `e_max` are the median, ninth decile and maximum of the absolute distance, `eci`
+    is 100 times the mean squared one. None is ever below 0 and a resample adds noise of its own, so the bootstrap leans
+    upward; the basic interval (twice the estimate less the percentiles, not below 0) takes that back.
 
-    Source: Austin and Steyerberg 2019, Statistics in Medicine 38:4051 (ICI); Van Hoorde et al. 2015, Journal of
-    Biomedical Informatics 54:283 (ECI).
+    Source: Austin and Steyerberg 2019, Statistics in Medicine 38:4051 (ICI, E50, E90, Emax); Van Hoorde et al. 2015,
+    Journal of Biomedical Informatics 54:283 (ECI).
     """
     if problem := curve_problem(y, p):
-        return {"ici": absent(problem), "eci": absent(problem)}
-    at_patients = smooth(p, y, p, np.vstack([np.ones(len(y)), counts]))
-    distance = at_patients - p
+        return {name: absent(problem) for name in ("ici", "e50", "e90", "e_max", "eci")}
     weights = np.vstack([np.ones(len(y)), counts])
-    ici = _weighted_mean(np.abs(distance), weights)
-    eci = 100 * _weighted_mean(distance**2, weights)
-    return {"ici": _basic(ici, confidence), "eci": _basic(eci, confidence)}
+    distance = np.abs(_curve_at_patients(y, p, weights) - p)
+    e50, e90, e_max = _weighted_quantiles(distance, weights, (0.5, 0.9, 1.0))
+    drawn = {
+        "ici": _weighted_mean(distance, weights),
+        "e50": e50,
+        "e90": e90,
+        "e_max": e_max,
+        "eci": 100 * _weighted_mean(distance**2, weights),
+    }
+    return {name: _basic(values, confidence) for name, values in drawn.items()}
+
+
+def _curve_at_patients(y: Labels, p: Floats, weights: Floats) -> Floats:
+    """Returns the smoothed frequency at each patient's probability; between points of a fine grid where there are many.
+
+    Returns:
+        Shape (n_draws, n).
+    """
+    if len(p) <= GRID_FROM_PATIENTS:
+        return smooth(p, y, p, weights)
+    grid = np.unique(np.quantile(p, np.linspace(0, 1, GRID_FROM_PATIENTS // 2)))
+    curves = smooth(p, y, grid, weights)
+    return np.vstack([np.interp(p, grid, curve) for curve in curves])
 
 
 def smooth(x: Floats, y: Labels, at: Floats, counts: Floats) -> Floats:
@@ -214,6 +236,18 @@ def _weighted_mean(values: Floats, weights: Floats) -> Floats:
     total = (weights * known).sum(axis=1)
     summed = (np.where(known, values, 0.0) * weights).sum(axis=1)
     return np.divide(summed, total, out=np.full(len(total), np.nan), where=total > 0)
+
+
+def _weighted_quantiles(values: Floats, weights: Floats, at: tuple[float, ...]) -> Floats:
+    """Returns quantiles of each row with every value as often as its weight says; all rows have one total weight.
+
+    A row with an unknown value has none.
+
+    Returns:
+        Shape (n_quantiles, n_draws).
+    """
+    drawn = np.repeat(values.ravel(), weights.ravel().astype(np.int64)).reshape(values.shape)
+    return np.quantile(drawn, at, axis=1)
 
 
 def _basic(draws: Floats, confidence: float) -> Estimate:

@@ -11,10 +11,22 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import norm, rankdata
 
-from pipelines.evaluation.estimates import Estimate, Floats, Labels, absent, class_problem, percentile, z_value
+from pipelines.evaluation.estimates import (
+    Estimate,
+    Floats,
+    Labels,
+    absent,
+    class_problem,
+    percentile,
+    resample_counts,
+    z_value,
+)
 
 VARIANCE_FLOOR = 1e-12
 """A DeLong variance below this is rounding: the ranking is perfect, or two models rank alike."""
+
+BLOCK_NUMBERS = 2_000_000
+"""Draws are worked off in blocks of so many numbers: 16 MB, however large the cohort."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +170,16 @@ def bootstrap_auc(y: Labels, p: Floats, counts: Floats, confidence: float) -> Es
 
 def weighted_auc(y: Labels, p: Floats, counts: Floats) -> Floats:
     """Returns the area on each bootstrap draw, NaN where a draw has one class, shape (n_draws,)."""
-    return _share(*_pairs_won(y, p, counts))
+    rows = max(BLOCK_NUMBERS // max(len(y), 1), 1)
+    parts = [_pairs_won(y, p, counts[start : start + rows]) for start in range(0, len(counts), rows)]
+    return _share(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+def drawn_auc(y: Labels, p: Floats, n_draws: int, rng: np.random.Generator) -> Floats:
+    """Returns the same as `weighted_auc` of that many draws, which are never all in memory, shape (n_draws,)."""
+    rows = max(BLOCK_NUMBERS // max(len(y), 1), 1)
+    blocks = [min(rows, n_draws - start) for start in range(0, n_draws, rows)]
+    return np.concatenate([weighted_auc(y, p, resample_counts(len(y), block, rng)) for block in blocks])
 
 
 def bootstrap_fold_auc(y: Labels, p: Floats, fold: NDArray[np.integer], counts: Floats, confidence: float) -> Estimate:
