@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -9,13 +10,20 @@ from pipelines.cli.terminal import print_facts, print_table
 from pipelines.params import load_params
 from pipelines.workspace import Workspace
 
+WIDEST = 48
 why_option = click.option("--why", default="", help="The reason, for the ledger.")
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def models(as_json: bool) -> None:
+@click.pass_context
+def models(context: click.Context, as_json: bool) -> None:
     """List candidates with their AUC on each cohort, and registered versions with their state."""
+    if context.invoked_subcommand is None:
+        _list_models(as_json)
+
+
+def _list_models(as_json: bool) -> None:
     from pipelines.candidates import candidates
     from pipelines.status import interval
     from registry.lifecycle import Registry
@@ -35,6 +43,53 @@ def models(as_json: bool) -> None:
     print_table("Candidates, best in training first (AUC)", rows)
     click.echo()
     print_table("Registered versions", versions)
+
+
+@models.command("diff")
+@click.argument("first")
+@click.argument("second")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def diff(first: str, second: str, as_json: bool) -> None:
+    """Compare two registered versions: patients, features, settings, and AUC on patients that neither was trained on.
+
+    FIRST and SECOND are numbers, aliases (champion, challenger, previous), models' names, or the beginnings of digests.
+    """
+    from pipelines.contrasting import contrast
+    from registry.lifecycle import Registry
+
+    found = contrast(Registry(Workspace.find().root), first, second)
+    if as_json:
+        click.echo(json.dumps(found.plain(), indent=2))
+        return
+    print_table("Versions", found.versions)
+    if found.patients is not None:
+        print_facts({"patients": ", ".join(f"{n} in {name}" for name, n in found.patients.items())})
+    print_facts({"features": _feature_words(found.features)})
+    print_table(
+        "Settings that differ", [{name: _shortened(value) for name, value in row.items()} for row in found.settings]
+    )
+    print_table("Measured when they were registered", found.metrics)
+    print_facts({"external AUC, first less second": _paired_words(found.paired)})
+
+
+def _shortened(value: object) -> object:
+    return f"{text[:WIDEST]}…" if len(text := str(value)) > WIDEST else value
+
+
+def _feature_words(features: dict[str, object]) -> str:
+    only = {name: value for name, value in features.items() if isinstance(value, list)}
+    shown = [
+        f"{len(names)} in {name}{': ' if names else ''}{', '.join(names[:3])}{' …' if len(names) > 3 else ''}"
+        for name, names in only.items()
+    ]
+    return "; ".join([f"{features['both']} in both", *shown])
+
+
+def _paired_words(paired: dict[str, object]) -> str:
+    if paired["difference"] is None:
+        return f"not comparable: {paired['patients']} patients that both scored and neither was trained on"
+    interval = f"{paired['difference']:+.3f} ({paired['low']:+.3f} to {paired['high']:+.3f})"
+    return f"{interval}, {paired['patients']} patients that neither was trained on (DeLong)"
 
 
 @click.command()
@@ -84,7 +139,7 @@ def promote(version: str | None, why: str, override: str | None) -> None:
     print_table("Gates", [result.plain() for result in results])
     champion = registry.champion()
     click.echo(f"Champion: version {champion.number}, {champion.model}" if champion else "no champion")
-    _refill(workspace)
+    refill(workspace)
 
 
 @click.command()
@@ -96,7 +151,7 @@ def rollback(why: str) -> None:
     workspace = Workspace.find()
     champion = Registry(workspace.root).rollback(why or "rolled back by hand")
     click.echo(f"Champion: version {champion.number}, {champion.model}")
-    _refill(workspace)
+    refill(workspace)
 
 
 @click.command()
@@ -112,37 +167,65 @@ def retire(version: str, why: str) -> None:
     workspace = Workspace.find()
     retired = Registry(workspace.root).retire(version, why or "retired by hand")
     click.echo(f"Retired: version {retired.number}, {retired.model}")
-    _refill(workspace)
+    refill(workspace)
 
 
-@click.group()
-def registry() -> None:
-    """Look after the registry itself."""
+@click.command()
+@click.argument("version")
+@why_option
+def challenge(version: str, why: str) -> None:
+    """Let VERSION score new hospitals beside the champion; its scores are shown and never acted upon.
 
-
-@registry.command("verify")
-def verify() -> None:
-    """Check the ledger's chain, and the bytes of every package, training set and piece of evidence."""
+    VERSION is a number, a model's name, or the beginning of a digest. `radmill stand-down` ends it.
+    """
     from registry.lifecycle import Registry
 
-    complaints = Registry(Workspace.find().root).verify()
-    for complaint in complaints:
-        click.echo(str(complaint))
-    if complaints:
-        raise click.exceptions.Exit(1)
-    click.echo("ledger, evidence, packages and training sets are as they were written")
+    workspace = Workspace.find()
+    found = Registry(workspace.root).challenge(version, why or "set beside the champion by hand")
+    click.echo(f"Challenger: version {found.number}, {found.model}")
+    refill(workspace)
 
 
-@registry.command("rebuild")
-def rebuild() -> None:
-    """Fill an empty or lost MLflow database again."""
-    _refill(Workspace.find())
+@click.command("stand-down")
+@why_option
+def stand_down(why: str) -> None:
+    """Make the challenger an ordinary registered version again."""
+    from registry.lifecycle import Registry
+
+    workspace = Workspace.find()
+    found = Registry(workspace.root).stand_down("challenger", why or "stood down by hand")
+    click.echo(f"No challenger; version {found.number}, {found.model}, stays registered")
+    refill(workspace)
+
+
+@click.command()
+@click.argument("version")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--sign", "key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="An Ed25519 private key (PEM)."
+)
+def export(version: str, file: Path, key: Path | None) -> None:
+    """Write VERSION into one FILE, for a hospital that has neither DVC nor MLflow.
+
+    VERSION is a number, an alias (champion), a model's name, or the beginning of a digest. At the hospital:
+    `radmill score --package FILE --images DIR --out scores.csv --digest DIGEST`. Keys: `openssl genpkey -algorithm
+    ed25519 -out key.pem`.
+    """
+    from registry.export import export_package
+    from registry.lifecycle import Registry
+
+    kept = Registry(Workspace.find().root)
+    found = kept.version(version)
+    digest = export_package(kept.package_folder(found), file, found.digest, key)
+    signed = "signed" if key is not None else "not signed"
+    print_facts({"file": file.name, "version": f"{found.number}, {found.model}", "digest": digest, "signature": signed})
+    click.echo("Send the digest by another way than the file, so that the receiver can check one against the other.")
 
 
 @click.command()
 def mirror() -> None:
     """Fill the MLflow window from ledger, packages and search histories; what is there already is left."""
-    _refill(Workspace.find())
+    refill(Workspace.find())
 
 
 def _newest(versions: Sequence[object]) -> str:
@@ -151,7 +234,8 @@ def _newest(versions: Sequence[object]) -> str:
     return str(getattr(versions[-1], "number", ""))
 
 
-def _refill(workspace: Workspace) -> None:
+def refill(workspace: Workspace) -> None:
+    """Shows the registry as it is now in the MLflow window."""
     from pipelines.window import fill_window
 
     summary = fill_window(workspace, load_params(workspace.params))

@@ -40,6 +40,7 @@ LEVELS = {
     "pipelines.plan": 12,
     "pipelines.exporting": 12,
     "pipelines.comparing": 13,
+    "pipelines.contrasting": 13,
     "pipelines.window": 12,
     "pipelines.doctor": 12,
     "pipelines.cli": 14,
