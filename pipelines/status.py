@@ -69,7 +69,14 @@ def study_status(workspace: Workspace, params: Params) -> Status:
         status.remarks.append(
             f"feature set {params.radmill.feature_set} is pinned, {FEATURE_SET} is installed: `radmill upgrade`"
         )
+    status.remarks += _moved(workspace, params)
     return status
+
+
+def _moved(workspace: Workspace, params: Params) -> list[str]:
+    from registry.mirror import moved_aliases
+
+    return moved_aliases(workspace.root, params.registry.name)
 
 
 def key_state(workspace: Workspace, params: Params) -> list[Row]:

@@ -24,8 +24,13 @@ def refresh_window(workspace: Workspace, params: Params) -> None:
     write_json(note, state)
 
 
-def fill_window(workspace: Workspace, params: Params) -> "MirrorSummary":
+def fill_window(workspace: Workspace, params: Params, *, restore: bool = False) -> "MirrorSummary":
     """Fills the study's MLflow database; what is there already is left as it is.
+
+    Args:
+        workspace: The study.
+        params: Its settings.
+        restore: Whether aliases that a person moved in MLflow are put back.
 
     Raises:
         WindowError: MLflow failed; a later call completes the work.
@@ -40,4 +45,5 @@ def fill_window(workspace: Workspace, params: Params) -> "MirrorSummary":
         registry_name=params.registry.name,
         intended_use=params.registry.intended_use,
         figures=workspace.reports / "figures",
+        restore=restore,
     )

@@ -223,9 +223,13 @@ def export(version: str, file: Path, key: Path | None) -> None:
 
 
 @click.command()
-def mirror() -> None:
-    """Fill the MLflow window from ledger, packages and search histories; what is there already is left."""
-    refill(Workspace.find())
+@click.option("--restore", is_flag=True, help="Put back aliases that were moved in MLflow.")
+def mirror(restore: bool) -> None:
+    """Fill the MLflow window from ledger, packages and search histories; what is there already is left.
+
+    An alias that somebody moved in MLflow is named and left: the ledger decides what is in force, not the window.
+    """
+    refill(Workspace.find(), restore=restore)
 
 
 def _newest(versions: Sequence[object]) -> str:
@@ -234,11 +238,11 @@ def _newest(versions: Sequence[object]) -> str:
     return str(getattr(versions[-1], "number", ""))
 
 
-def refill(workspace: Workspace) -> None:
+def refill(workspace: Workspace, *, restore: bool = False) -> None:
     """Shows the registry as it is now in the MLflow window."""
     from pipelines.window import fill_window
 
-    summary = fill_window(workspace, load_params(workspace.params))
+    summary = fill_window(workspace, load_params(workspace.params), restore=restore)
     print_facts(
         {"MLflow": f"{summary.runs} models, {summary.runs_written} written, {summary.versions_added} versions added"}
     )

@@ -48,6 +48,7 @@ def mirror(
     registry_name: str,
     intended_use: str = "",
     figures: Path | None = None,
+    restore: bool = False,
 ) -> MirrorSummary:
     """Fills the MLflow window from ledger, packages, search histories and metrics.
 
@@ -58,6 +59,7 @@ def mirror(
         registry_name: The registered model's name.
         intended_use: The statement of the settings.
         figures: Where figures of models lie, as PNG.
+        restore: Whether aliases that a person moved in MLflow are put back.
 
     Raises:
         WindowError: MLflow failed; a later call completes the work.
@@ -65,7 +67,7 @@ def mirror(
     uri = tracking_uri or default_uri(study_root)
     try:
         remarks = ["the MLflow database was made elsewhere and put aside"] if set_aside_moved(study_root, uri) else []
-        return _fill(study_root, uri, experiment, registry_name, intended_use, figures, remarks)
+        return _fill(study_root, uri, experiment, registry_name, intended_use, figures, restore, remarks)
     except RadmillError:
         raise
     except Exception as error:  # MLflow, SQLAlchemy and HTTP clients share no base class
@@ -79,6 +81,7 @@ def _fill(
     registry_name: str,
     intended_use: str,
     figures: Path | None,
+    restore: bool,
     remarks: list[str],
 ) -> MirrorSummary:
     registry = Registry(study)
@@ -91,7 +94,7 @@ def _fill(
         mark_former(client, known, set(written) | set(registry.state().versions))
         write_page(client, experiment_id, study / "reports" / "study.html")
         runs = {package: run_id for package, (run_id, _) in written.items()}
-        added, notes = fill_versions(client, registry, registry_name, runs, intended_use)
+        added, notes = fill_versions(client, registry, registry_name, runs, intended_use, restore=restore)
     return MirrorSummary(
         uri=uri,
         experiment_id=experiment_id,

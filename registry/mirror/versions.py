@@ -8,19 +8,17 @@ from registry.card import version_card
 from registry.errors import PackageAbsentError
 from registry.gates import metric
 from registry.lifecycle import Registry
+from registry.mirror.aliases import LEDGER_TAG, set_aliases
 from registry.mirror.place import set_missing
 from registry.states import ModelVersion
 
-LEDGER_TAG = "ledger_version"
-HEAD_TAG = "ledger_head"
-ALIASES = ("champion", "challenger", "previous")
 _LONGEST_DESCRIPTION = 5000
 """MLflow's column for it."""
 _SERVING = Path(__file__).with_name("serving.py")
 
 
 def fill_versions(
-    client: Any, registry: Registry, name: str, runs: Mapping[str, str], intended_use: str
+    client: Any, registry: Registry, name: str, runs: Mapping[str, str], intended_use: str, *, restore: bool
 ) -> tuple[int, list[str]]:
     """Registers what the window lacks and sets aliases and tags.
 
@@ -30,6 +28,7 @@ def fill_versions(
         name: The registered model's name.
         runs: The id of each package's run.
         intended_use: The statement of the settings, for the model's description.
+        restore: Whether aliases that a person moved are put back.
 
     Returns:
         How many versions were added, and remarks for people.
@@ -57,7 +56,7 @@ def fill_versions(
         _describe(client, registry, name, version, mirrored, intended_use)
         if version.digest in runs:
             _label_run(client, runs[version.digest], version)
-    remarks += _set_aliases(client, name, versions, present, registry.events()[-1].hash)
+    remarks += set_aliases(client, name, versions, present, registry.events()[-1].hash, restore=restore)
     return added, remarks
 
 
@@ -146,22 +145,3 @@ def _tags(version: ModelVersion) -> dict[str, str]:
         "package": version.digest[:12],
         "override": "; ".join(version.overrides) or "none",
     }
-
-
-def _set_aliases(
-    client: Any, name: str, versions: Sequence[ModelVersion], present: Mapping[int, Any], head: str
-) -> list[str]:
-    model = client.get_registered_model(name)
-    now = {alias: str(number) for alias, number in model.aliases.items() if alias in ALIASES}
-    wanted = {alias: str(present[v.number].version) for v in versions if v.number in present for alias in v.aliases}
-    for alias in now.keys() - wanted.keys():
-        client.delete_registered_model_alias(name, alias)
-    for alias, number in wanted.items():
-        if now.get(alias) != number:
-            client.set_registered_model_alias(name, alias, number)
-    is_same_ledger = model.tags.get(HEAD_TAG) == head
-    if not is_same_ledger:
-        client.set_registered_model_tag(name, HEAD_TAG, head)
-        return []
-    moved = sorted(alias for alias in now.keys() | wanted.keys() if now.get(alias) != wanted.get(alias))
-    return [f"alias {alias} was moved in MLflow and put back; use `radmill promote`" for alias in moved]

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from registry.lifecycle import Registry
-from registry.mirror import MirrorSummary, mirror, models_link
+from registry.mirror import MirrorSummary, mirror, models_link, moved_aliases
 from registry.mirror.place import VIEW_TAG, connection, own_uri
 from registry.predict import predict
 
@@ -19,7 +19,7 @@ NAME = "her2-bladder"
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow and SQLAlchemy warn about themselves
 
 
-def fill(study: Path) -> MirrorSummary:
+def fill(study: Path, *, restore: bool = False) -> MirrorSummary:
     return mirror(
         study,
         own_uri(study),
@@ -27,6 +27,7 @@ def fill(study: Path) -> MirrorSummary:
         registry_name=NAME,
         intended_use="Tests.",
         figures=study / "figures",
+        restore=restore,
     )
 
 
@@ -115,11 +116,25 @@ def test_a_second_filling_changes_nothing(client: Any, filled: Path) -> None:
     assert {name: run.data.to_dictionary() for name, run in runs(client).items()} == before
 
 
-def test_an_alias_moved_in_mlflow_is_put_back_and_named(client: Any, filled: Path) -> None:
+def test_an_alias_moved_in_mlflow_is_named_and_left_until_somebody_decides(client: Any, filled: Path) -> None:
+    """Who looks at the window must learn that it is not what is in force; nothing is undone behind his back."""
     client.set_registered_model_alias(NAME, "champion", "2")
-    summary = fill(filled)
+    (remark,) = fill(filled).remarks
+    assert "champion was moved in MLflow to version 2, the ledger has version 1: `radmill promote 2`" in remark
+    assert moved_aliases(filled, NAME) == [remark]
+    assert client.get_model_version_by_alias(NAME, "champion").version == 2
+    assert fill(filled, restore=True).remarks == ("alias champion was put back",)
     assert client.get_model_version_by_alias(NAME, "champion").version == 1
-    assert "champion was moved in MLflow" in summary.remarks[0]
+    assert moved_aliases(filled, NAME) == []
+
+
+def test_an_alias_moved_in_mlflow_is_adopted_through_the_gates(client: Any, filled: Path) -> None:
+    client.set_registered_model_alias(NAME, "champion", "2")
+    Registry(filled).promote("2", {}, why="adopted")
+    assert fill(filled).remarks == ()
+    assert client.get_model_version_by_alias(NAME, "champion").version == 2
+    Registry(filled).rollback("the test's end")
+    fill(filled)
 
 
 def test_a_lost_database_and_a_lost_candidate_come_back(client: Any, filled: Path) -> None:
