@@ -72,7 +72,7 @@ class DeepModel(Section):
         width: Channels of the network, as a share of its usual ones.
         stem_stride: Step of the first convolution.
         epochs: At most so many passes over the patients.
-        patience: Learning ends when so many epochs brought nothing better on the inner validation part.
+        patience: Learning ends after so many epochs that are clearly worse than the best on the inner validation part.
         inner_fraction: The share of a fold's learning patients that decide when to stop.
         batch: Patients a step.
         learning_rate: Of AdamW, at the start.

@@ -5,17 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from featurestore.files import sweep, write_json
-from featurestore.flat_tables import write_flat
-from featurestore.schemas import Column
 from featurestore.statistics import probabilities, quantiles
 from featurestore.training_sets import TRAINING, TrainingSet
-from pipelines.evaluation.calibration import intercept, slope
-from pipelines.evaluation.discrimination import fold_auc_estimate
-from pipelines.evaluation.estimates import Estimate
-from pipelines.evaluation.operating import sensitivity_name, sensitivity_threshold, youden_threshold
 from pipelines.models.base import Floats
 from pipelines.models.components import CURVE_COMPONENTS, area_percent, knee
 from pipelines.models.estimators import activation
@@ -24,14 +17,15 @@ from pipelines.models.steps import RowFacts
 from pipelines.params.modelling import Model
 from pipelines.record import installed
 from pipelines.training.card import card
-from pipelines.training.crossval import OutOfFold
-from pipelines.training.recalibration import Recalibration
+from pipelines.training.out_of_fold import (
+    DIGITS,
+    out_of_fold_metrics,
+    thresholds,
+    told_recalibration,
+    write_out_of_fold,
+)
 from pipelines.training.tune import Tuned, TuneSummary
 from registry.package import save_package
-
-CONFIDENCE = 0.95
-DIGITS = 6
-"""Of numbers that people look at."""
 
 
 def write_candidate(
@@ -50,10 +44,10 @@ def write_candidate(
     part = whole.part(TRAINING)
     metrics = out_of_fold_metrics(tuned)
     manifest = _manifest(name, whole, part, settings, tuned, metrics) | {
-        "thresholds": _thresholds(tuned.flattering, target_sensitivity)
+        "thresholds": thresholds(tuned.flattering, target_sensitivity)
     }
     digest = save_package(folder / "package", manifest, tuned.model.to_arrays(), _golden_inputs(part.X), card(manifest))
-    _write_out_of_fold(folder, part, tuned)
+    write_out_of_fold(folder, part, tuned)
     write_json(folder / "search.json", _search(tuned))
     write_json(folder / "components.json", _components(part, tuned))
     write_json(folder / "summary.json", _summary(name, settings, digest, manifest, tuned))
@@ -72,21 +66,6 @@ def write_candidate(
     )
 
 
-def out_of_fold_metrics(tuned: Tuned) -> dict[str, Any]:
-    """Returns what cross-validation says: the nested area, the best trial's, and calibration."""
-    oof = tuned.nested
-    area = fold_auc_estimate(oof.y, oof.p, oof.fold, CONFIDENCE)
-    found: dict[str, Estimate] = {
-        "auc": area,
-        "calibration_slope": slope(oof.y, oof.mean, CONFIDENCE),
-        "calibration_intercept": intercept(oof.y, oof.mean, CONFIDENCE),
-    }
-    numbers = {key: value for name, estimate in found.items() for key, value in estimate.columns(name).items()}
-    plain = {"auc_pooled": oof.pooled_auc(), "auc_best_trial": tuned.flattering.auc()}
-    rounded = {key: None if value is None else round(value, DIGITS) for key, value in (numbers | plain).items()}
-    return {"n": len(oof.y), "events": int(oof.y.sum()), **rounded}
-
-
 def _manifest(
     name: str, whole: TrainingSet, part: TrainingSet, settings: Model, tuned: Tuned, metrics: dict[str, Any]
 ) -> dict[str, Any]:
@@ -97,7 +76,7 @@ def _manifest(
         "name": name,
         "estimator": settings.estimator,
         "hyperparameters": _hyperparameters(tuned),
-        "recalibration": _recalibration(tuned.recalibration),
+        "recalibration": told_recalibration(tuned.recalibration),
     }
     return {
         "kind": "tabular",
@@ -130,23 +109,6 @@ def _hyperparameters(tuned: Tuned) -> dict[str, object]:
     return {**tuned.best.values, "components": tuned.model.n_components, "seed": tuned.model.seed}
 
 
-def _recalibration(found: Recalibration) -> dict[str, object]:
-    return {
-        "intercept": round(found.intercept, DIGITS),
-        "slope": round(found.slope, DIGITS),
-        "identity_because": found.reason,
-    }
-
-
-def _thresholds(oof: OutOfFold, target: float) -> dict[str, float]:
-    """Returns operating points from recalibrated out-of-fold probabilities on the fitted model's scale."""
-    found = {
-        "youden": youden_threshold(oof.y, oof.mean),
-        sensitivity_name(target): sensitivity_threshold(oof.y, oof.mean, target),
-    }
-    return {name: value for name, value in found.items() if value is not None}
-
-
 def _drift(part: TrainingSet, tuned: Tuned) -> dict[str, Any]:
     features = quantiles(part.X)
     return {
@@ -169,39 +131,11 @@ def _golden_inputs(X: Floats) -> Floats:
     return np.vstack([table[:, 1], table[:, 2], table[:, 3], alternating, np.full(X.shape[1], np.nan)])
 
 
-def _write_out_of_fold(folder: Path, part: TrainingSet, tuned: Tuned) -> None:
-    """Writes `oof.parquet` (one row a patient) and `oof_folds.parquet` (one row a patient and repeat).
-
-    `p` is the mean over repeats of the honest probabilities, `p_<r>` and `fold_<r>` are those of repeat r and the fold
-    in which the patient was held out; `p_best` is the best trial's, which flatters. All are recalibrated: `p_best` with
-    the package's coefficients, `p_<r>` with those of its fold, which are in `search.json`.
-    """
-    oof = tuned.nested
-    frame = pd.DataFrame({"center": part.center, "case_id": part.case_id, "y": part.y.astype(np.int64), "p": oof.mean})
-    parts = []
-    for repeat in range(oof.p.shape[1]):
-        frame[f"p_{repeat}"], frame[f"fold_{repeat}"] = oof.p[:, repeat], oof.fold[:, repeat]
-        own = frame[["center", "case_id", "y"]].assign(repeat=repeat, fold=oof.fold[:, repeat], p=oof.p[:, repeat])
-        parts.append(own)
-    frame["p_best"] = tuned.flattering.mean
-    write_flat(folder / "oof.parquet", frame, _columns(frame))
-    long = pd.concat(parts, ignore_index=True)
-    write_flat(folder / "oof_folds.parquet", long, _columns(long))
-
-
-def _columns(frame: pd.DataFrame) -> tuple[Column, ...]:
-    kinds = {"O": "string", "U": "string", "i": "integer", "f": "float", "T": "string"}
-    return tuple(
-        Column(name=str(name), kind="string" if name in ("center", "case_id") else kinds[frame[name].dtype.kind])  # type: ignore[arg-type]
-        for name in frame.columns
-    )
-
-
 def _search(tuned: Tuned) -> dict[str, Any]:
     return {
         "best": tuned.best.number,
         "nested": [trial.number for trial in tuned.chosen],
-        "nested_recalibrations": [_recalibration(found) for found in tuned.honest.recalibrations],
+        "nested_recalibrations": [told_recalibration(found) for found in tuned.honest.recalibrations],
         "trials": [
             {"number": t.number, "params": t.values, "value": t.value, "folds": list(t.folds)} for t in tuned.trials
         ],
