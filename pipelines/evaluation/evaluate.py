@@ -26,6 +26,7 @@ from pipelines.evaluation import tables
 from pipelines.evaluation.cohorts import EXTERNAL, Candidate, all_cohorts, candidates, read_external, thresholds
 from pipelines.evaluation.metrics import CohortPredictions, best_model, draws, judge, rounded
 from pipelines.evaluation.operating import sensitivity_name, sensitivity_threshold, youden_threshold
+from pipelines.evaluation.supplements import supplement_texts
 from pipelines.params import Params
 from pipelines.params.modelling import EvaluationSection
 from pipelines.runner import Progress, Silent
@@ -87,7 +88,9 @@ def _evaluate(workspace: Workspace, params: Params, progress: Progress) -> Evalu
     metrics = {item.name: rounded(cohorts) for item, (_, cohorts, _) in zip(found, judged, strict=True)}
     predictions = [cohort for item in judged for cohort in item[0]]
     packages: tables.Rows = [{"model": candidate.name, "package": candidate.package.digest} for candidate in found]
-    _write(workspace, params, metrics, predictions, [plots for _, _, plots in judged], packages)
+    further = supplement_texts(workspace, params, found, external, [item[0] for item in judged], metrics)
+    further["packages"] = tables.csv_text(packages, ("model", "package"))
+    _write(workspace, params, metrics, predictions, [plots for _, _, plots in judged], further)
     best = best_model(metrics)
     return EvaluationSummary(
         models=len(found),
@@ -137,20 +140,20 @@ def _write(
     metrics: dict[str, Any],
     predictions: Sequence[CohortPredictions],
     plots: Sequence[dict[str, tables.Rows]],
-    packages: tables.Rows,
+    further: Mapping[str, str],
 ) -> None:
     root = workspace.evaluation
     files = {root / "metrics.json", root / "predictions.parquet"}
     write_json(root / "metrics.json", metrics)
     write_flat(root / "predictions.parquet", _prediction_frame(predictions), PREDICTIONS)
-    texts = {f"tables/{name}.csv": text for name, text in _table_texts(params, metrics, predictions).items()}
-    texts["tables/packages.csv"] = tables.csv_text(packages, ("model", "package"))
+    own = _table_texts(params, metrics, predictions) | further
+    texts = {f"tables/{name}.csv": text for name, text in own.items()}
     for name, columns in tables.PLOTS.items():
         rows = [row for item in plots for row in item[name]]
         texts[f"plots/{name}.csv"] = tables.csv_text(rows, ("model", "cohort", *columns))
-        own = [row for row in rows if row["model"] == best_model(metrics)]
+        of_best = [row for row in rows if row["model"] == best_model(metrics)]
         for cohort in CURVES_OF_BEST:  # one line a file is what `dvc plots` can draw
-            of_cohort = [row for row in own if row["cohort"] == cohort]
+            of_cohort = [row for row in of_best if row["cohort"] == cohort]
             texts[f"plots/best/{name}_{cohort}.csv"] = tables.csv_text(of_cohort, columns)
     for name, text in texts.items():
         write_text(root / name, text)

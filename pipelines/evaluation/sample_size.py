@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, logit
+from scipy.special import log_expit, logit
 from scipy.stats import norm
 
 from pipelines.evaluation.estimates import Floats
@@ -112,8 +112,8 @@ def r2_from_area(area: float, prevalence: float) -> float:
     """
     distance = math.sqrt(2) * float(norm.ppf(area))
     at = np.linspace(-9.0, 9.0 + distance, QUADRATURE_POINTS)
-    risk = expit(logit(prevalence) + distance * at - distance**2 / 2)
-    fitted = prevalence * _mean(np.log(risk), at, distance) + (1 - prevalence) * _mean(np.log1p(-risk), at, 0.0)
+    odds = logit(prevalence) + distance * at - distance**2 / 2
+    fitted = prevalence * _mean(log_expit(odds), at, distance) + (1 - prevalence) * _mean(log_expit(-odds), at, 0.0)
     null = prevalence * math.log(prevalence) + (1 - prevalence) * math.log(1 - prevalence)
     return 1 - math.exp(2 * (null - fitted))
 

@@ -191,6 +191,18 @@ class TuningSection(Section):
     seed: int
 
 
+class Subgroup(Section):
+    """Patients grouped by a clinical or acquisition column.
+
+    Args:
+        column: Its name.
+        cuts: Where a number is cut into groups; each group holds its lower end.
+    """
+
+    column: str
+    cuts: list[float] = []
+
+
 class EvaluationSection(Section):
     """How models are judged on each cohort.
 
@@ -199,6 +211,9 @@ class EvaluationSection(Section):
         confidence: Of all intervals.
         target_sensitivity: The second operating point, next to Youden's.
         net_benefit_range: Threshold probabilities of the decision curve.
+        subgroups: Groups of patients in which every model is judged as well; centers always are.
+        subgroup_patients: A group with fewer patients is too small to tell.
+        subgroup_events: So is one with fewer patients with, or without, the outcome.
         seed: Of the resamples.
     """
 
@@ -206,4 +221,7 @@ class EvaluationSection(Section):
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     target_sensitivity: float = Field(gt=0, lt=1)
     net_benefit_range: tuple[float, float] = (0.05, 0.8)
+    subgroups: list[Subgroup] = []
+    subgroup_patients: int = Field(default=20, ge=2)
+    subgroup_events: int = Field(default=5, ge=1)
     seed: int

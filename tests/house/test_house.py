@@ -28,6 +28,7 @@ LEVELS = {
     "pipelines.models": 7,
     "pipelines.training": 8,
     "pipelines.evaluation.cohorts": 7,
+    "pipelines.evaluation.supplements": 7.5,
     "pipelines.evaluation.evaluate": 8,
     "pipelines.scoring": 9,
     "pipelines.reporting": 10,

@@ -1,0 +1,95 @@
+"""The tables beside performance: subgroups and centers, the control by size, and whether there are enough patients."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from featurestore.entities import PATIENT_COLUMNS
+from featurestore.joining import joined_frame
+from featurestore.training_sets import TRAINING, TrainingSet
+from featurestore.views import FeatureService
+from pipelines.evaluation import adequacy, size_control, subgroups
+from pipelines.evaluation.characteristics import patient_levels
+from pipelines.evaluation.cohorts import Candidate, ExternalData
+from pipelines.evaluation.metrics import CohortPredictions
+from pipelines.evaluation.subgroups import GroupRule
+from pipelines.evaluation.tables import csv_text
+from pipelines.params import Params
+from pipelines.workspace import Workspace
+
+
+def supplement_texts(
+    workspace: Workspace,
+    params: Params,
+    found: Sequence[Candidate],
+    external: ExternalData,
+    judged: Sequence[Sequence[CohortPredictions]],
+    metrics: Mapping[str, Any],
+) -> dict[str, str]:
+    """Returns the further tables of `data/evaluation/tables` as CSV, by name.
+
+    Args:
+        workspace: The study.
+        params: Its settings.
+        found: The models.
+        external: The tables of the external centers.
+        judged: Each model's cohorts.
+        metrics: What `metrics.json` holds.
+    """
+    settings = params.evaluation
+    rule = GroupRule(patients=settings.subgroup_patients, events=settings.subgroup_events)
+    levels = patient_levels(workspace, settings.subgroups)
+    everything = [item for cohorts in judged for item in cohorts if item.cohort != "training_apparent"]
+    areas, differences = subgroups.group_rows(everything, levels, rule, settings.confidence)
+    return {
+        "subgroups": csv_text(areas, subgroups.SUBGROUPS),
+        "heterogeneity": csv_text(differences, subgroups.HETEROGENEITY),
+        "controls": csv_text(_size_rows(found, external, judged, settings.confidence), size_control.CONTROLS),
+        "sample_size": csv_text(
+            [_adequacy(candidate, metrics[candidate.name]) for candidate in found], adequacy.SAMPLE_SIZE
+        ),
+    }
+
+
+def _adequacy(candidate: Candidate, cohorts: Mapping[str, Any]) -> dict[str, object]:
+    training = cohorts[TRAINING]
+    path = candidate.folder / "summary.json"
+    summary = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    parameters = adequacy.parameters_of(summary)
+    return adequacy.adequacy_row(candidate.name, training["n"], training["events"], training["auc"], parameters)
+
+
+def _size_rows(
+    found: Sequence[Candidate],
+    external: ExternalData,
+    judged: Sequence[Sequence[CohortPredictions]],
+    confidence: float,
+) -> size_control.Rows:
+    """Compares every model with the volume that the first training set with one has."""
+    measured = next((c for c in found if c.training and size_control.volume_columns(c.training.names)), None)
+    if measured is None:
+        return []
+    sizes = _sizes(measured, external)
+    rows: size_control.Rows = []
+    for cohorts in judged:
+        scores = size_control.control_predictions(measured.training, sizes, cohorts)
+        rows += size_control.control_rows(cohorts, scores, confidence)
+    return rows
+
+
+def _sizes(measured: Candidate, external: ExternalData) -> dict[tuple[str, str], float]:
+    """Returns every patient's log volume, development and external."""
+    whole: TrainingSet = measured.training
+    columns = size_control.volume_columns(whole.names)
+    at = [whole.names.index(name) for name in columns]
+    sizes = size_control.log_volume(whole.X[:, at])
+    found = dict(zip(zip(whole.center.tolist(), whole.case_id.tolist(), strict=True), sizes.tolist(), strict=True))
+    service = FeatureService.from_plain({"name": measured.service, **measured.package.manifest["service"]})
+    if not external.centers or any(external.tables[part.view].empty for part in service.parts):
+        return found
+    wide = joined_frame(external.tables, service, columns)
+    patients = zip(*(wide[name].astype(str) for name in PATIENT_COLUMNS), strict=True)
+    outside = size_control.log_volume(wide[columns].to_numpy(np.float64))
+    return found | dict(zip(patients, outside.tolist(), strict=True))
