@@ -66,13 +66,12 @@ def gray_levels(values: NDArray[np.generic], edges: NDArray[np.generic]) -> Gray
 def _digitize(values, edges):  # type: ignore[no-untyped-def]
     last = len(edges)
     first = edges[0]
-    width = (edges[-1] - first) / max(last - 1, 1)
+    per_bin = max(last - 1, 1) / (edges[-1] - first)
     out = np.empty(len(values), np.int32)
     counts = np.zeros(last + 1, np.int64)
     for i in range(len(values)):
         value = np.float64(values[i])
-        guess = int((value - first) / width)
-        guess = min(max(guess, 0), last - 1)
+        guess = min(max(int((value - first) * per_bin), 0), last - 1)
         while guess < last and value >= edges[guess]:
             guess += 1
         while guess > 0 and value < edges[guess - 1]:

@@ -26,6 +26,7 @@ GLDM_VALUE_OF = {
 }
 GLDM_NAMES = tuple(GLDM_VALUE_OF)
 NGTDM_NAMES = ("Busyness", "Coarseness", "Complexity", "Contrast", "Strength")
+BOX = 27  # a voxel and its neighbors
 FLAT_COARSENESS = 1e6  # PyRadiomics's value where no gray level differs from its surroundings
 
 
@@ -52,37 +53,50 @@ def surroundings(
 def neighbor_sums(region: Region, gray: GrayLevels, box: NDArray[np.unsignedinteger]) -> NDArray[np.float64]:
     """Returns the NGTDM sums of |level - mean of neighbors| at distance 1 in space, shape (m,).
 
-    The sums over 27 voxels are made along one axis after the other.
+    The sums over 27 voxels are made along one axis after the other; differences are summed as integers.
     """
-    lookup = np.zeros(len(gray.levels) + 1, dtype=np.int32)
-    lookup[1:] = gray.levels
     _, y, x = region.padded_shape
-    is_plain = len(gray.levels) == gray.levels[-1]
-    return _box_sums(box, lookup, is_plain, region.places, region.n_neighbors, y * x, x)
+    highest = int(gray.levels[-1])
+    is_plain = len(gray.levels) == highest
+    lookup = np.zeros(len(gray.levels) + 1, dtype=np.int16 if BOX * highest <= np.iinfo(np.int16).max else np.int32)
+    lookup[1:] = gray.levels
+    codes = box.astype(lookup.dtype) if is_plain else lookup[box]
+    first, last = int(region.places[0]), int(region.places[-1]) + 1
+    around = _box_sums(codes, first, last, y * x, x)
+    totals = _differences(box, codes, around, region.places, region.n_neighbors, len(gray.levels))
+    neighbors = np.arange(1, BOX)
+    return np.asarray((totals[:, 1:] / neighbors).sum(axis=1))
 
 
 @njit(cache=True, nogil=True)
-def _box_sums(box, lookup, is_plain, places, n_neighbors, plane, row):  # type: ignore[no-untyped-def]
-    codes = np.empty(len(box), np.int32)
-    for i in range(len(box)):
-        codes[i] = box[i]
-    if not is_plain:
-        for i in range(len(box)):
-            codes[i] = lookup[box[i]]
-    lines = np.zeros(len(box), np.int32)
-    planes = np.zeros(len(box), np.int32)
-    for i in range(1, len(box) - 1):
-        lines[i] = codes[i - 1] + codes[i] + codes[i + 1]
-    for i in range(row, len(box) - row):
-        planes[i] = lines[i - row] + lines[i] + lines[i + row]
-    sums = np.zeros(len(lookup) - 1)
+def _box_sums(codes, first, last, plane, row):  # type: ignore[no-untyped-def]
+    """Returns sums over the 27 places around each place from first to last."""
+    lines = np.empty_like(codes)
+    planes = np.empty_like(codes)
+    start, stop = first - plane - row, last + plane + row
+    _sum_three(codes, lines, start, stop, 1)
+    _sum_three(lines, planes, start + row, stop - row, row)
+    _sum_three(planes, lines, first, last, plane)
+    return lines
+
+
+@njit(cache=True, nogil=True)
+def _sum_three(values, out, first, last, step):  # type: ignore[no-untyped-def]
+    before, here, after = values[first - step : last - step], values[first:last], values[first + step : last + step]
+    sums = out[first:last]
+    for i in range(len(sums)):
+        sums[i] = before[i] + here[i] + after[i]
+
+
+@njit(cache=True, nogil=True)
+def _differences(box, codes, around, places, n_neighbors, n_levels):  # type: ignore[no-untyped-def]
+    """Returns sums of |n level - sum of neighbors| by gray level and number n of neighbors."""
+    totals = np.zeros((n_levels, BOX), np.int64)
     for k in range(len(places)):
-        place = places[k]
-        code = codes[place]
-        total = planes[place - plane] + planes[place] + planes[place + plane] - code
-        if n_neighbors[k] > 0:
-            sums[np.int64(box[place]) - 1] += abs(code - total / n_neighbors[k])
-    return sums
+        place = np.uint64(places[k])
+        code, n = np.int64(codes[place]), np.int64(n_neighbors[k])
+        totals[np.uint64(box[place]) - np.uint64(1), np.uint64(n)] += abs(n * code - (np.int64(around[place]) - code))
+    return totals
 
 
 @njit(cache=True, nogil=True)

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
+from pipelines.radiomics.fast.words import WORD
 from pipelines.radiomics.fast.offsets import forward_offsets
 
 
@@ -32,16 +34,26 @@ class Region:
 
     @cached_property
     def padded_shape(self) -> tuple[int, int, int]:
-        """Shape of the padded box, (z, y, x)."""
+        """Shape of the padded box, (z, y, x); rows are so long that words of neighbors in y do not overlap."""
         z, y, x = (size + 2 * self.reach for size in self.inside.shape)
-        return z, y, x
+        return z, y, max(x, WORD + 2)
+
+    @cached_property
+    def n_cells(self) -> int:
+        """Cells of the flat padded box, with room behind it for the last word."""
+        return int(np.prod(self.padded_shape)) + WORD
 
     @cached_property
     def places(self) -> NDArray[np.int64]:
         """Flat index of each region voxel in the padded box, ascending, shape (n,)."""
-        z, y, x = np.nonzero(self.inside)
-        rows = (z + self.reach) * self.padded_shape[1] + (y + self.reach)
-        return np.asarray(rows * self.padded_shape[2] + (x + self.reach), dtype=np.int64)
+        padded = np.zeros(self.padded_shape, dtype=np.bool_)
+        padded[tuple(slice(self.reach, self.reach + size) for size in self.inside.shape)] = self.inside
+        return np.flatnonzero(padded)
+
+    @cached_property
+    def inner_places(self) -> NDArray[np.int64]:
+        """Flat index of each region voxel in the box itself, ascending, shape (n,)."""
+        return np.flatnonzero(self.inside)
 
     @cached_property
     def near_offsets(self) -> NDArray[np.int64]:
@@ -66,38 +78,36 @@ class Region:
     def spread(self, ranks: NDArray[np.int32], highest: int) -> NDArray[np.unsignedinteger]:
         """Returns ranks of the region's voxels as a flat padded box with 0 outside, in the smallest type they fit."""
         kind = np.uint8 if highest <= np.iinfo(np.uint8).max else np.uint32
-        box: NDArray[np.unsignedinteger] = np.zeros(int(np.prod(self.padded_shape)), dtype=kind)
-        box[self.places] = ranks
+        box: NDArray[np.unsignedinteger] = np.zeros(self.n_cells, dtype=kind)
+        _fill(box, self.places, ranks)
         return box
 
     @cached_property
     def run_buffer(self) -> NDArray[np.unsignedinteger]:
-        """Working memory for run lengths, 16 places a voxel of the padded box."""
+        """Working memory for run lengths in the padded box."""
         longest = max(self.inside.shape)
-        kind = np.uint8 if longest <= np.iinfo(np.uint8).max else np.uint32
-        return np.empty(16 * int(np.prod(self.padded_shape)), dtype=kind)
+        kind = np.uint8 if longest <= np.iinfo(np.uint8).max else np.uint16
+        return np.empty(self.n_cells, dtype=kind)
 
     @cached_property
     def label_buffer(self) -> NDArray[np.int32]:
         """Working memory for zone labels of the padded box."""
-        return np.empty(int(np.prod(self.padded_shape)), dtype=np.int32)
+        return np.empty(self.n_cells, dtype=np.int32)
 
     @cached_property
     def n_neighbors(self) -> NDArray[np.int32]:
         """Region voxels around each voxel at the distances asked for, shape (n,)."""
-        box = self.spread(np.ones(len(self.places), dtype=np.int32), 1)
         steps = self.flat(self.offsets)
-        total = np.zeros(len(self.places), dtype=np.int32)
-        for step in steps:
-            total += box[self.places + step]
-            total += box[self.places - step]
-        return total
+        return _count_neighbors(self._filled, np.concatenate([steps, -steps]), self.places)
+
+    @cached_property
+    def _filled(self) -> NDArray[np.unsignedinteger]:
+        return self.spread(np.ones(len(self.places), dtype=np.int32), 1)
 
     @cached_property
     def lines_repeat(self) -> NDArray[np.bool_]:
         """Whether some line along each near offset meets the region twice, shape (n,)."""
-        box = self.spread(np.ones(len(self.places), dtype=np.int32), 1)
-        touching = [bool(box[self.places + step].any()) for step in self.flat(self.near_offsets)]
+        touching = [_touches(self._filled, step, self.places) for step in self.flat(self.near_offsets)]
         if all(touching):
             return np.array(touching, dtype=np.bool_)
         points = np.argwhere(self.inside)
@@ -105,6 +115,31 @@ class Region:
             close or _meets_twice(points, offset) for close, offset in zip(touching, self.near_offsets, strict=True)
         ]
         return np.array(repeats, dtype=np.bool_)
+
+
+@njit(cache=True, nogil=True)
+def _fill(box, places, ranks):  # type: ignore[no-untyped-def]
+    for k in range(len(places)):
+        box[np.uint64(places[k])] = ranks[k]
+
+
+@njit(cache=True, nogil=True)
+def _count_neighbors(filled, steps, places):  # type: ignore[no-untyped-def]
+    first, last = places[0], places[-1] + 1
+    found = np.zeros(last - first, np.int32)
+    for step in steps:
+        near = filled[first + step : last + step]
+        for i in range(len(found)):
+            found[i] += near[i]
+    return found[places - first]
+
+
+@njit(cache=True, nogil=True)
+def _touches(filled, step, places):  # type: ignore[no-untyped-def]
+    k = 0
+    while k < len(places) and not filled[places[k] + step]:
+        k += 1
+    return k < len(places)
 
 
 def _meets_twice(points: NDArray[np.int64], offset: NDArray[np.int64]) -> bool:

@@ -1,16 +1,19 @@
-"""One sweep for runs, zones and dependences: only equal neighbors are visited.
+"""Runs, zones and dependences: only equal neighbors are visited.
 
-Which of the 13 neighbors behind a voxel have its gray level is found for the whole box by rows of compares, as one bit
-each. A set bit prolongs a run, joins a zone and makes both voxels dependent on each other.
+Which neighbors behind and ahead of a voxel have its gray level is found for 64 voxels at once, as bits of a word. The
+bits of all neighbors behind choose those a zone must be joined with; how many there are on both sides is the voxel's
+dependence; and where a run ends, its length is looked up.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from pipelines.radiomics.fast.graylevels import GrayLevels
+from pipelines.radiomics.fast.words import WORD, add_where, count_on, equal_bits, filled_bits, lowest_bit
 from pipelines.radiomics.fast.region import Region
 
 
@@ -40,28 +43,129 @@ def sweep(region: Region, gray: GrayLevels, box: NDArray[np.unsignedinteger]) ->
         box: Ranks of the gray levels in the flat padded box, 0 outside.
     """
     steps = region.flat(region.near_offsets)
-    longest = max(region.inside.shape)
-    bits = _equal_bits(box, steps, region.places[0], region.places[-1] + 1)
-    reached, zone_ranks, zone_sizes, dependence = _visit(
-        box, bits, region.places, steps, len(gray.levels), longest, region.run_buffer, region.label_buffer
-    )
-    reached[:, :, 1] = gray.counts[None, :] - reached[:, :, 2:].sum(axis=2)
-    runs = reached[:, :, 1:-1] - reached[:, :, 2:]
+    first, last = int(region.places[0]), int(region.places[-1]) + 1
+    bits, equal = _neighbors(box, steps, first, last)
+    joined = _joining(region.near_offsets.tobytes())
+    zone_ranks, zone_sizes = _zones(box, bits, region.places, steps, joined, region.label_buffer)
+    dependence = _dependence(box, equal, region.places, len(gray.levels), len(steps))
+    runs = _runs(box, steps, first, last, len(gray.levels), max(region.inside.shape), region.run_buffer)
+    lengths = np.arange(2, runs.shape[2] + 1)
+    runs[:, :, 0] = gray.counts - runs[:, :, 1:] @ lengths
     runs[~region.lines_repeat] = 0
     return Sweep(runs=runs, zone_ranks=zone_ranks, zone_sizes=zone_sizes, dependence=dependence)
 
 
 @njit(cache=True, nogil=True)
-def _equal_bits(box, steps, first, last):  # type: ignore[no-untyped-def]
+def _neighbors(box, steps, first, last):  # type: ignore[no-untyped-def]
+    """Returns the bits of equal neighbors behind each place and how many are equal on both sides."""
     bits = np.zeros(len(box), np.uint16)
+    equal = np.zeros(len(box), np.uint8)
+    for at in range(first, last, WORD):
+        inside = filled_bits(box, at)
+        if inside == 0:
+            continue
+        for s in range(len(steps)):
+            behind = inside & equal_bits(box, at, at - steps[s])
+            ahead = inside & equal_bits(box, at, at + steps[s])
+            add_where(bits, at, behind, 1 << s)
+            add_where(equal, at, behind, 1)
+            add_where(equal, at, ahead, 1)
+    return bits, equal
+
+
+@njit(cache=True, nogil=True)
+def _runs(box, steps, first, last, n_levels, longest, lengths):  # type: ignore[no-untyped-def]
+    """Returns how many runs of each length from 2 there are; those of 1 stay 0."""
+    runs = np.zeros((len(steps), n_levels, max(longest, 1)), np.int64)
     for s in range(len(steps)):
-        behind = box[first - steps[s] : last - steps[s]]
-        here = box[first:last]
-        out = bits[first:last]
-        flag = np.uint16(1 << s)
-        for i in range(last - first):
-            out[i] |= flag if here[i] == behind[i] else np.uint16(0)
-    return bits
+        if steps[s] < WORD:
+            _rows(box, first, last, runs[s])
+        else:
+            _direction(box, steps[s], first, last, runs[s], lengths)
+    return runs
+
+
+@njit(cache=True, nogil=True)
+def _direction(box, step, first, last, runs, lengths):  # type: ignore[no-untyped-def]
+    """Counts the runs along a step; `lengths` holds how many equal voxels lie behind each place."""
+    lengths[first - step : first] = 0
+    for at in range(first, last, WORD):
+        inside = filled_bits(box, at)
+        behind = inside & equal_bits(box, at, at - step)
+        count_on(lengths, at, at - step, behind)
+        ends = behind & ~equal_bits(box, at, at + step)
+        while ends:
+            place = at + np.int64(lowest_bit(ends))
+            runs[np.int64(box[place]) - 1, np.int64(lengths[place])] += 1
+            ends &= ends - np.uint64(1)
+
+
+@njit(cache=True, nogil=True)
+def _rows(box, first, last, runs):  # type: ignore[no-untyped-def]
+    """Counts the runs of neighbors in memory."""
+    length = np.int64(0)
+    for at in range(first, last, WORD):
+        behind = filled_bits(box, at) & equal_bits(box, at, at - 1)
+        place = np.uint64(0)
+        while place < WORD:
+            rest = behind >> place
+            n = min(lowest_bit(~rest), np.uint64(WORD) - place)
+            length += np.int64(n)
+            place += n
+            if place == WORD:
+                break
+            if length:
+                runs[np.int64(box[at + np.int64(place) - 1]) - 1, length] += 1
+                length = np.int64(0)
+            place += lowest_bit(rest >> n)
+    if length:
+        runs[np.int64(box[last - 1]) - 1, length] += 1
+
+
+@njit(cache=True, nogil=True)
+def _dependence(box, equal, places, n_levels, n_steps):  # type: ignore[no-untyped-def]
+    matrix = np.zeros((n_levels, 2 * n_steps + 1))
+    for k in range(len(places)):
+        place = places[k]
+        matrix[np.int64(box[place]) - 1, equal[place]] += 1.0
+    return matrix
+
+
+@lru_cache(maxsize=8)
+def _joining(offsets: bytes) -> NDArray[np.uint16]:
+    """Returns, for each set of equal neighbors behind a voxel, one of each group whose members touch each other.
+
+    Those that touch have been joined before, so that one of them stands for all.
+    """
+    points = np.frombuffer(offsets, dtype=np.int64).reshape(-1, 3)
+    touching = np.abs(points[:, None] - points[None]).max(axis=2) <= 1
+    return _representatives(touching)
+
+
+@njit(cache=True, nogil=True)
+def _representatives(touching):  # type: ignore[no-untyped-def]
+    n = len(touching)
+    near = np.zeros(n, np.int64)
+    for i in range(n):
+        for j in range(n):
+            near[i] |= (1 << j) if touching[i, j] else 0
+    chosen = np.zeros(1 << n, np.uint16)
+    for bits in range(1 << n):
+        left = bits
+        while left:
+            # The last of the offsets is the nearest in memory.
+            top = n - 1
+            while not left >> top & 1:
+                top -= 1
+            chosen[bits] |= np.uint16(1 << top)
+            group, grown = 0, 1 << top
+            while grown != group:
+                group = grown
+                for i in range(n):
+                    if group >> i & 1:
+                        grown |= near[i] & bits
+            left &= ~group
+    return chosen
 
 
 @njit(cache=True, nogil=True)
@@ -83,46 +187,33 @@ def _joined(parent, root, other):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _visit(box, bits, places, steps, n_levels, longest, run, label):  # type: ignore[no-untyped-def]
-    reached = np.zeros((len(steps), n_levels, longest + 2), np.int64)
-    dependent = np.zeros(len(box), np.uint8)
+def _zones(box, bits, places, steps, joined, label):  # type: ignore[no-untyped-def]
+    """Returns gray level and size of each zone."""
     parent = np.empty(len(places) + 1, np.int32)
     rank = np.empty(len(places) + 1, np.int32)
     size = np.zeros(len(places) + 1, np.int32)
     n = 0
     for k in range(len(places)):
         place = places[k]
-        code = np.int64(box[place])
-        own = place * 16
-        for s in range(16):
-            run[own + s] = 0
         root = np.int32(0)
-        left = bits[place]
-        s = 0
+        left = np.uint64(joined[bits[place]])
         while left:
-            if left & 1:
-                near = place - steps[s]
-                dependent[near] += np.uint8(1)
-                dependent[place] += np.uint8(1)
-                length = run[near * 16 + s] + 1
-                run[own + s] = length
-                reached[s, code - 1, np.int64(length) + 1] += 1
-                if label[near] != root:
-                    root = _joined(parent, root, label[near])
-            left >>= 1
-            s += 1
+            near = place - steps[np.int64(lowest_bit(left))]
+            if label[near] != root:
+                root = _joined(parent, root, label[near])
+            left &= left - np.uint64(1)
         if root == 0:
             n += 1
             parent[n] = n
-            rank[n] = code
+            rank[n] = box[place]
             root = np.int32(n)
         label[place] = root
         size[root] += 1
-    return (reached, *_zones(parent, rank, size, n), _dependence(box, dependent, places, n_levels, len(steps)))
+    return _gathered(parent, rank, size, n)
 
 
 @njit(cache=True, nogil=True)
-def _zones(parent, rank, size, n):  # type: ignore[no-untyped-def]
+def _gathered(parent, rank, size, n):  # type: ignore[no-untyped-def]
     zones = 0
     for k in range(n, 0, -1):
         if parent[k] != k:
@@ -138,12 +229,3 @@ def _zones(parent, rank, size, n):  # type: ignore[no-untyped-def]
             out_size[at] = size[k]
             at += 1
     return out_rank, out_size
-
-
-@njit(cache=True, nogil=True)
-def _dependence(box, dependent, places, n_levels, n_steps):  # type: ignore[no-untyped-def]
-    matrix = np.zeros((n_levels, 2 * n_steps + 1))
-    for k in range(len(places)):
-        place = places[k]
-        matrix[np.int64(box[place]) - 1, dependent[place]] += 1.0
-    return matrix

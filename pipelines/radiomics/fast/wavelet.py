@@ -5,7 +5,6 @@ PyWavelets' stationary transform and in the image's own precision.
 """
 
 from collections.abc import Iterator
-from itertools import product
 
 import numpy as np
 import pywt
@@ -18,7 +17,7 @@ from pipelines.radiomics.fast.scene import Scene
 def wavelet_images(
     scene: Scene, wavelet: str, level: int, start_level: int, flat_axis: int | None
 ) -> Iterator[tuple[str, NDArray[np.floating]]]:
-    """Yields PyRadiomics's name of each band and its values in the region's box.
+    """Yields PyRadiomics's name of each band and its values in the region's box, gone when the next one comes.
 
     Args:
         scene: Image and region.
@@ -42,10 +41,10 @@ def wavelet_images(
     for step in range(n_levels):
         rest = n_levels - 1 - step
         n_wrapped = [_n_wrapped(scene, axis, rest, bank.dec_len) for axis in range(3)]
-        bands = _bands(data, axes, taps, n_wrapped)
-        data = bands.pop(lowest)
-        if step >= start_level:
-            for name, band in bands.items():
+        for name, band in _bands(data, axes, taps, n_wrapped):
+            if name == lowest:
+                data = band
+            elif step >= start_level:
                 yield _name(step - start_level + 1, name), _inner(band, axes, rest, reach)
     yield _name(level, lowest), data
 
@@ -91,31 +90,40 @@ def _bands(
     axes: list[int],
     taps: dict[str, NDArray[np.floating]],
     n_wrapped: list[NDArray[np.int64]],
-) -> dict[str, NDArray[np.floating]]:
-    bands = {"": data}
-    for axis in axes:
-        bands = {
-            name + letter: _convolve(band, axis, taps[letter], n_wrapped[axis])
-            for name, band in bands.items()
-            for letter in ("L", "H")
-        }
-    return {"".join(letters): bands["".join(letters)] for letters in product("LH", repeat=len(axes))}
+) -> Iterator[tuple[str, NDArray[np.floating]]]:
+    """Yields each band by the letters of its axes; all but the first share memory."""
+    if not axes:
+        yield "", data
+        return
+    axis, *others = axes
+    halved = None
+    for letter in "LH":
+        # The lowest band is needed for the next level.
+        keeps = letter == "H" and bool(others)
+        halved = _convolve(data, axis, taps[letter], n_wrapped[axis], halved if keeps else None)
+        for name, band in _bands(halved, others, taps, n_wrapped):
+            yield letter + name, band
 
 
 def _convolve(
-    data: NDArray[np.floating], axis: int, taps: NDArray[np.floating], n_wrapped: NDArray[np.int64]
+    data: NDArray[np.floating],
+    axis: int,
+    taps: NDArray[np.floating],
+    n_wrapped: NDArray[np.int64],
+    target: NDArray[np.floating] | None,
 ) -> NDArray[np.floating]:
     n_before = int(np.prod(data.shape[:axis], dtype=np.int64))
     n_after = int(np.prod(data.shape[axis + 1 :], dtype=np.int64))
     shape = list(data.shape)
     shape[axis] -= len(taps) - 1
+    filtered: NDArray[np.floating] = np.empty(shape, dtype=data.dtype) if target is None else target
     flat = data.reshape(n_before, data.shape[axis], n_after)
-    out = np.zeros((n_before, shape[axis], n_after), dtype=data.dtype)
+    out = filtered.reshape(n_before, shape[axis], n_after)
     if n_after == 1:
         _along_rows(flat[:, :, 0], out[:, :, 0], taps, n_wrapped)
     else:
         _across_rows(flat, out, taps, n_wrapped)
-    return out.reshape(shape)
+    return filtered
 
 
 @njit(cache=True, nogil=True)
@@ -123,6 +131,7 @@ def _across_rows(data, out, taps, n_wrapped):  # type: ignore[no-untyped-def]
     n_taps = len(taps)
     for b in range(out.shape[0]):
         for i in range(out.shape[1]):
+            out[b, i] = 0
             for step in range(n_taps):
                 j = step if step >= n_wrapped[i] else n_wrapped[i] - 1 - step
                 tap = taps[j]
@@ -134,6 +143,7 @@ def _across_rows(data, out, taps, n_wrapped):  # type: ignore[no-untyped-def]
 def _along_rows(data, out, taps, n_wrapped):  # type: ignore[no-untyped-def]
     n_taps = len(taps)
     for b in range(out.shape[0]):
+        out[b] = 0
         for j in range(n_taps):
             tap = taps[j]
             for i in range(out.shape[1]):
