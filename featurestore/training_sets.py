@@ -4,7 +4,6 @@ The digest covers one hash for each patient's row and the record, so that a pati
 other row still verifies.
 """
 
-import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +19,7 @@ from featurestore.errors import DamagedTableError, FaultError
 from featurestore.files import write_json
 from featurestore.fingerprints import combined_digest, digest
 from featurestore.flat_tables import read_flat, write_flat
+from featurestore.row_hashes import hashed_rows
 from featurestore.schemas import Column, columns_of
 
 TABLE = "training_set.parquet"
@@ -64,12 +64,8 @@ class TrainingSet:
     def row_hashes(self) -> list[str]:
         """One hash a row, over column names, patient, split, label and features."""
         head = digest(self.names).encode()
-        values = np.where(np.isnan(self.X), np.nan, self.X).astype("<f8")
-        keys = zip(self.center, self.case_id, self.split, self.y.tolist(), strict=True)
-        return [
-            hashlib.sha256(head + "\0".join(map(str, key)).encode() + b"\0" + row.tobytes()).hexdigest()
-            for key, row in zip(keys, values, strict=True)
-        ]
+        keys = zip(self.center.tolist(), self.case_id.tolist(), self.split.tolist(), self.y.tolist(), strict=True)
+        return hashed_rows([head + "\0".join(map(str, key)).encode() + b"\0" for key in keys], self.X)
 
     @cached_property
     def digest(self) -> str:

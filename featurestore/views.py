@@ -189,17 +189,23 @@ def feature_names(long: pd.DataFrame) -> list[str]:
 
 def _phase_part(long: pd.DataFrame, service: ServicePart, phase: str, *, is_exact: bool) -> pd.DataFrame:
     names = service.wanted(feature_names(long))
-    rows = long[long["phase"] == phase]
-    rows = rows[_has_values(rows, names)]
+    keys = long[["center", "case_id", "phase", "roi"]]
+    at = (keys["phase"] == phase).to_numpy()
+    values = (long if at.all() else long[at])[names].to_numpy(np.float64)
+    has_values = ~np.isnan(values).all(axis=1)
+    rows = keys[at][has_values]
     _refuse_several(rows, phase)
-    values = rows.set_index(list(PATIENT_COLUMNS))[names].astype(np.float64).replace([np.inf, -np.inf], np.nan)
-    if not is_exact:
-        values = values.dropna(axis=1, how="all")
-    return values.add_prefix(f"{phase}.")
+    infinite = np.isinf(values)
+    values = np.where(infinite, np.nan, values) if infinite.any() else values
+    kept = np.full(len(names), True) if is_exact else ~np.isnan(values).all(axis=0)
+    index = pd.MultiIndex.from_frame(rows[list(PATIENT_COLUMNS)])
+    columns = [f"{phase}.{name}" for name, is_kept in zip(names, kept, strict=True) if is_kept]
+    values = values if has_values.all() else values[has_values]
+    return pd.DataFrame(values if kept.all() else values[:, kept], index=index, columns=columns, copy=False)
 
 
 def _refuse_several(rows: pd.DataFrame, phase: str) -> None:
-    doubled = rows[rows.duplicated(list(PATIENT_COLUMNS), keep=False)]
+    doubled = rows[rows[list(PATIENT_COLUMNS)].duplicated(keep=False)]
     if len(doubled):
         center, case_id = doubled.iloc[0][list(PATIENT_COLUMNS)]
         regions = sorted(set(doubled["roi"][(doubled["center"] == center) & (doubled["case_id"] == case_id)]))
