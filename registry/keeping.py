@@ -93,6 +93,7 @@ def commit(root: Path, paths: Iterable[Path], message: str) -> bool:
     Raises:
         CommandFailedError: git failed; the files stay, and the next event commits them.
     """
+    _remove_dead_lock(root)
     asked = {path.relative_to(root).as_posix() for path in paths if path.is_file()}
     changed = sorted(asked & set(_uncommitted(root)))
     if not changed:
@@ -121,6 +122,26 @@ def rewriting_commits(root: Path, ledger: Path) -> list[str]:
         elif line.split("\t")[1] != "0":
             found.append(now)
     return found
+
+
+def _remove_dead_lock(root: Path) -> None:
+    """Removes the lock that a git which was killed left behind; git itself waits for a person to do it.
+
+    Only where it can be seen that no git works in this repository: Linux.
+    """
+    lock = root / _run(["git", "rev-parse", "--git-path", "index.lock"], root).strip()
+    processes = Path("/proc")
+    if lock.exists() and processes.is_dir() and not any(_is_git_in(path, root) for path in processes.glob("[0-9]*")):
+        lock.unlink(missing_ok=True)
+
+
+def _is_git_in(process: Path, root: Path) -> bool:
+    try:
+        return (process / "comm").read_text().strip() == "git" and (process / "cwd").resolve().is_relative_to(
+            root.resolve()
+        )
+    except OSError:  # it has ended since
+        return False
 
 
 def _uncommitted(root: Path) -> list[str]:
