@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.models.base import Arrays, Floats, Labels, Values
+from pipelines.models.logistic import fit_logistic
 from registry.predict import share_log_odds
 
 SEARCH_TREES = 25
@@ -56,6 +57,12 @@ def fit_estimator(estimator: str, values: Values, seed: int, Z: Floats, y: Label
         # the number of iterations is a hyperparameter: stopping early is meant
         warnings.simplefilter("ignore", ConvergenceWarning)
         return _BUILD[estimator](values, seed).fit(Z, y)
+
+
+def fit_on_fold(estimator: str, values: Values, seed: int, Z: Floats, y: Labels) -> Any:
+    """Returns a classifier for held-out rows alone: as `fit_estimator` does, logistic regression by a shorter way."""
+    quick = fit_logistic(Z, y, float(values["C"])) if estimator == "lr" else None
+    return quick or fit_estimator(estimator, values, seed, Z, y)
 
 
 def positive_probability(classifier: Any, Z: Floats) -> Floats:

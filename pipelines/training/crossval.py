@@ -10,7 +10,7 @@ from scipy.special import expit, logit
 from pipelines.evaluation.discrimination import auc, fold_placements
 from pipelines.models.base import Floats, Labels, Values
 from pipelines.models.components import ComponentRule
-from pipelines.models.estimators import fit_estimator, for_search, for_share, positive_probability
+from pipelines.models.estimators import fit_on_fold, for_search, for_share, positive_probability
 from pipelines.models.preparation import Preparation, rescaled
 from pipelines.models.steps import RowFacts, Steps
 from pipelines.training.recalibration import Recalibration
@@ -115,7 +115,7 @@ class CrossValidation:
         variance = prepared.preparation.variance
         Z = rescaled(prepared.Z_fit, variance, k, scores)
         own = for_share(self.estimator, values, len(Z) / len(self.y))
-        fitted = fit_estimator(self.estimator, own, self.seed, Z, self.y[prepared.fold.fit])
+        fitted = fit_on_fold(self.estimator, own, self.seed, Z, self.y[prepared.fold.fit])
         return positive_probability(fitted, rescaled(prepared.Z_held_out, variance, k, scores))
 
     def _prepare(self, fold: Fold) -> PreparedFold:
