@@ -25,8 +25,9 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "validate": ("stages", "validate", "Stage: check the development tables."),
     "assemble": ("stages", "assemble", "Stage: freeze the training sets."),
     "tune": ("stages", "tune", "Stage: search and fit one model."),
+    "train-deep": ("stages", "train_deep", "Stage: train the networks of one model on images."),
     "evaluate": ("stages", "evaluate", "Stage: judge all models on all cohorts."),
-    "report": ("stages", "report", "Stage: write the study page."),
+    "report": ("stages", "report", "Stage: write the study page and checklists; --paper DIR: figures and tables."),
     "compute": ("features", "compute", "Features of one image and mask as JSON."),
     "features": (
         "features",

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict, is_dataclass
+from pathlib import Path
 from typing import cast
 
 import click
@@ -94,6 +95,18 @@ def tune(model: str) -> None:
     _stage(f"tune {model}", lambda workspace, params: step(workspace, params, model, TerminalProgress()))
 
 
+@click.command("train-deep")
+@click.argument("model")
+def train_deep(model: str) -> None:
+    """Train the networks of MODEL: one for each fold to judge it by, and one on all training patients to keep.
+
+    A run that was stopped goes on in the fold where it was.
+    """
+    from pipelines.training.train_deep import train_deep as step
+
+    _stage(f"train-deep {model}", lambda workspace, params: step(workspace, params, model, TerminalProgress()))
+
+
 @click.command()
 def evaluate() -> None:
     """Judge every model on training, internal and external patients."""
@@ -103,8 +116,19 @@ def evaluate() -> None:
 
 
 @click.command()
-def report() -> None:
-    """Write the study page from the tables on disk."""
+@click.option(
+    "--paper",
+    type=click.Path(file_okay=True, path_type=Path),
+    help="Write figures (300 dpi, PDF, SVG) and tables (CSV, Word, LaTeX) into this folder instead.",
+)
+def report(paper: Path | None) -> None:
+    """Write the study page and the reporting checklists from the tables on disk."""
+    if paper is not None:
+        from pipelines.reporting.paper import write_paper
+
+        workspace = Workspace.find()
+        print_facts(asdict(write_paper(workspace, load_params(workspace.params), paper)))
+        return
     from pipelines.reporting.report import report as step
 
     _stage("report", step)

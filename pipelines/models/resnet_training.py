@@ -114,6 +114,7 @@ def train(
     lesson: Lesson,
     seed: int,
     *,
+    n_epochs: int | None = None,
     start: Mapping[str, NDArray[np.float32]] | None = None,
     checkpoint: Checkpoint | None = None,
     progress: Progress | None = None,
@@ -125,6 +126,7 @@ def train(
         rules: How it learns.
         lesson: From whom.
         seed: Decides first weights, order and variation of patients.
+        n_epochs: End after so many; the learning rate falls as if all were to come.
         start: Tensors to start from.
         checkpoint: Where training stands, if it was begun before.
         progress: Is told of every epoch.
@@ -142,7 +144,7 @@ def train(
         for _ in range(len(course.history)):
             telling.advance()
         saved = time.monotonic()
-        while not course.is_over:
+        while not course.is_over and len(course.history) != n_epochs:
             course.epoch()
             telling.advance(note=course.told)
             if checkpoint and time.monotonic() - saved >= CHECKPOINT_EVERY_S:
@@ -297,12 +299,12 @@ class _Course:
         Source: the one-standard-error rule, Breiman et al. 1984, Classification and Regression Trees, section 3.4.3;
         the error of an area: Hanley and McNeil 1982, Radiology 143:29.
         """
-        area = row.get("validation_auc")
-        if area is not None:
+        area, y = row.get("validation_auc"), self.lesson.validation_y
+        if area is not None and y is not None:
             recent = [past["validation_auc"] for past in self.history[-SMOOTHED_EPOCHS + 1 :]]
             row["smoothed_auc"] = smoothed = float(np.mean([*recent, area]))
             self.largest = max(self.largest, _rounded(smoothed))
-            if _rounded(smoothed) < self.largest - _area_error(self.largest, self.lesson.validation_y):
+            if _rounded(smoothed) < self.largest - _area_error(self.largest, y):
                 return
         self.best_state, self.best = state_of(self.module), int(row["epoch"])
 
@@ -315,7 +317,7 @@ def _class_weights(y: Labels, is_balanced: bool) -> NDArray[np.float32]:
     return np.where(y == 1, len(y) / (2 * counts[1]), len(y) / (2 * counts[0])).astype(np.float32)
 
 
-def _area_error(area: float, y: Labels | None) -> float:
+def _area_error(area: float, y: Labels) -> float:
     """Returns the standard error of an area under the ROC curve."""
     n_positive, n_negative = int((y == 1).sum()), int((y == 0).sum())
     first, second = area / (2 - area), 2 * area**2 / (1 + area)

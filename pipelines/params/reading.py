@@ -21,6 +21,7 @@ from pipelines.params.data import (
     RadmillSection,
     StudySection,
 )
+from pipelines.params.deep import DeepModel
 from pipelines.params.modelling import (
     EvaluationSection,
     Join,
@@ -69,6 +70,7 @@ class Params(Section):
     validation: ValidationSection
     split: SplitSection
     models: dict[Name, Model]
+    deep: dict[Name, DeepModel]
     tuning: TuningSection
     evaluation: EvaluationSection
     registry: RegistrySection
@@ -80,6 +82,10 @@ class Params(Section):
         return CaseRules(
             cohort=self.cohort, phases=self.phases, label=self.label, ingest=self.ingest, margin=self.margin
         )
+
+    def all_models(self) -> dict[str, Model | DeepModel]:
+        """Returns every model of every kind by name."""
+        return {**self.models, **self.deep}
 
     def phases_of(self, view: str) -> list[str]:
         """Returns the phases a view has rows of; the clinical table counts as one phase of its own name."""
@@ -96,6 +102,7 @@ class Params(Section):
             *(complaint for name, service in self.services.items() for complaint in self._of_service(name, service)),
         ]
         complaints += [line for name, model in self.models.items() for line in self._of_steps(name, model)]
+        complaints += [line for name, model in self.deep.items() for line in self._of_deep(name, model)]
         if complaints:
             raise ValueError("; ".join(complaints))
         return self
@@ -109,6 +116,20 @@ class Params(Section):
         if reference is not None:
             known = self.centers.development
             found += _unknown(f"models.{name}.harmonization.reference", {"": [reference]}, dict(known))
+        return found
+
+    def _of_deep(self, name: str, model: DeepModel) -> list[str]:
+        found = [f"deep.{name} has the name of one of models"] if name in self.models else []
+        if model.service not in self.services:
+            return [*found, *_unknown(f"deep.{name}.service", {"": [model.service]}, self.services)]
+        service = self.services[model.service]
+        if service.view != "radiomics":
+            return [*found, f"deep.{name}.service needs a service of the view radiomics, whose cases have images"]
+        phases = dict.fromkeys(service.phases or self.phases_of("radiomics"))
+        found += _unknown(f"deep.{name}.phases", {"": model.phases}, phases)
+        found += _unknown(f"deep.{name}.windows", {"": list(model.windows)}, phases)
+        if model.repeats > self.tuning.repeats:
+            found.append(f"deep.{name}.repeats is {model.repeats}, tuning.repeats only {self.tuning.repeats}")
         return found
 
     def _of_service(self, name: str, service: Service) -> list[str]:

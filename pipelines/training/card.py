@@ -40,6 +40,40 @@ def card(manifest: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def deep_card(manifest: dict[str, Any]) -> str:
+    """Returns the card of a network as Markdown."""
+    model, oof = manifest["model"], manifest["metrics_oof"]
+    recipe = model["network"]["recipe"]
+    side = " × ".join([str(recipe["size"])] * (2 if recipe["dims"] == "25d" else 3))
+    seen = f"{recipe['slices']} slices" if recipe["dims"] == "25d" else "a cube"
+    lines = [
+        f"# {model['name']}",
+        "",
+        f"Predicts **{manifest['label']}** with a {model['estimator'].replace('resnet', 'ResNet-')} that sees {seen} "
+        f"of {side} pixels, {recipe['spacing_mm']:g} mm apart, around the region ({', '.join(recipe['phases'])}).",
+        "",
+        "## Made from",
+        f"- {oof['n']} training patients, {oof['events']} of them positive; training set "
+        f"`{manifest['training_set'][:12]}`",
+        f"- radmill {manifest['release']}",
+        "- " + ", ".join(f"{key} {_shown(value)}" for key, value in sorted(model["hyperparameters"].items())),
+        "",
+        "## Cross-validation",
+        f"- AUC {_shown(oof['auc'])} ({_shown(oof['auc_low'])}–{_shown(oof['auc_high'])}), each patient judged by a "
+        "network that never saw him; nothing was searched",
+        f"- calibration slope {_shown(oof['calibration_slope'])}, intercept {_shown(oof['calibration_intercept'])}, "
+        "each fold recalibrated with two numbers from the others",
+        f"- {_recalibrated(model['recalibration'])}",
+        "- thresholds " + ", ".join(f"{name} {_shown(value)}" for name, value in manifest["thresholds"].items()),
+        "",
+        "## Limits",
+        "- Results on internal and external patients are evidence of a registered version, not part of this card.",
+        "- Use it on images made and outlined as the case rules in the manifest say; nothing here notices by itself "
+        "that images are of another kind.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def _recalibrated(found: dict[str, Any]) -> str:
     if found["identity_because"]:
         return f"the probabilities are not recalibrated: {found['identity_because']}"
