@@ -1,7 +1,9 @@
 """Which figures a study has: each kind under a name, so that pages and papers show what is added here."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
+from pipelines.reporting.flowcharts import cohort_flow_drawing, pipeline_drawing
 from pipelines.reporting.model_figures import Drawing, comparison_drawings, model_drawings
 from pipelines.reporting.study_files import StudyFiles
 
@@ -14,10 +16,13 @@ def _best_model(files: StudyFiles, labels: tuple[str, str]) -> list[Drawing]:
 
 
 def _all_models(files: StudyFiles, labels: tuple[str, str]) -> list[Drawing]:
-    return comparison_drawings(files) if len(files.metrics) > 1 else []
+    found = comparison_drawings(files) if len(files.metrics) > 1 else []
+    return [replace(drawing, title=f"ROC curves of all models, {drawing.title}") for drawing in found]
 
 
 FIGURES: dict[str, FigureMaker] = {
+    "cohort_flow": cohort_flow_drawing,
+    "pipeline": pipeline_drawing,
     "best_model": _best_model,
     "all_models": _all_models,
 }

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PNG_DPI = 150
+PRINT_DPI = 300
 
 
 def inline_svg(figure: "Figure", name: str, description: str) -> str:
@@ -36,10 +37,30 @@ def inline_svg(figure: "Figure", name: str, description: str) -> str:
     return head + re.sub(r"\s*\n\s*", "\n", text[text.index(">") + 1 :]).strip()
 
 
-def png_bytes(figure: "Figure") -> bytes:
+def png_bytes(figure: "Figure", dpi: int = PNG_DPI) -> bytes:
     """Returns a figure as PNG on white."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=PNG_DPI, facecolor="white", metadata={"Software": None})
+    figure.savefig(buffer, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def pdf_bytes(figure: "Figure") -> bytes:
+    """Returns a figure as PDF with its fonts in it."""
+    import matplotlib as mpl
+
+    buffer = io.BytesIO()
+    with mpl.rc_context({"pdf.fonttype": 42}):
+        figure.savefig(buffer, format="pdf", facecolor="white", metadata={"CreationDate": None, "Producer": None})
+    return buffer.getvalue()
+
+
+def svg_bytes(figure: "Figure", name: str) -> bytes:
+    """Returns a figure as a file of its own, with text as outlines so that it looks the same everywhere."""
+    import matplotlib as mpl
+
+    buffer = io.BytesIO()
+    with mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "path"}):
+        figure.savefig(buffer, format="svg", facecolor="white", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()
 
 
