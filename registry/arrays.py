@@ -60,7 +60,7 @@ def check_arrays(arrays: Arrays, n_features: int, estimator: str) -> None:
     for step in (_check_impute, _check_keep, _check_scale, _check_pca):
         width = step(left_over, width)
     {"lr": _check_lr, "mlp": _check_mlp, "rf": _check_rf}[estimator](left_over, width)
-    _check_calibration(left_over)
+    check_calibration(left_over)
     _require(not left_over, f"unknown arrays {sorted(left_over)[:5]}")
 
 
@@ -146,7 +146,8 @@ def _check_mlp(arrays: dict[str, NDArray[Any]], width: int) -> None:
     _require(width == 1, "the last layer of the mlp has no single output")
 
 
-def _check_calibration(arrays: dict[str, NDArray[Any]]) -> None:
+def check_calibration(arrays: dict[str, NDArray[Any]]) -> None:
+    """Takes the recalibration out of the arrays, if it is there, and checks it."""
     if CALIBRATION in arrays:
         intercept, slope = _take(arrays, CALIBRATION, (2,)).tolist()
         _require(0 < slope <= MAX_SLOPE, f"the slope of {CALIBRATION} is {slope:g}, not above 0 up to {MAX_SLOPE:g}")

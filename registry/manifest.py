@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from featurestore.fingerprints import canonical_json
+from registry.networks import ARCHITECTURES, KIND, is_golden, is_network
 from registry.predict import ACTIVATIONS
 
 FORMAT = 1
-KINDS = ("tabular",)
+KINDS = ("tabular", KIND)
 ESTIMATORS = ("lr", "mlp", "rf")
 DATA_FILES = ("arrays.safetensors", "card.md", "golden.parquet")
 MAX_FEATURES = 100_000
@@ -63,10 +64,15 @@ def check_manifest(content: Manifest) -> None:
     unknown = sorted(set(content) - set(_RULES) - set(_OPTIONAL))
     if unknown:
         raise ManifestRuleError(f"unknown keys {unknown[:5]}")
+    is_deep = content["kind"] == KIND
+    if is_deep != (content["model"]["estimator"] in ARCHITECTURES) or is_deep != ("golden" in content):
+        raise ManifestRuleError(f"kind {content['kind']} does not go with its model and golden")
+    if is_deep == bool(content["features"]):
+        raise ManifestRuleError(f"kind {content['kind']} does not go with {len(content['features'])} features")
 
 
 def _is_features(value: object) -> bool:
-    if not isinstance(value, list) or not 0 < len(value) <= MAX_FEATURES:
+    if not isinstance(value, list) or len(value) > MAX_FEATURES:
         return False
     if not all(isinstance(item, dict) and _is_texts(item) and item.get("name") for item in value):
         return False
@@ -81,7 +87,7 @@ def _is_model(value: object) -> bool:
     return (
         isinstance(value, dict)
         and isinstance(value.get("name"), str)
-        and value.get("estimator") in ESTIMATORS
+        and (value.get("estimator") in ESTIMATORS or is_network(value))
         and isinstance(value.get("hyperparameters", {}), dict)
         and (value["estimator"] != "mlp" or value.get("activation") in ACTIVATIONS)
     )
@@ -117,7 +123,10 @@ def _is_text(value: object) -> bool:
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "format": (lambda value: value == FORMAT and isinstance(value, int), f"{FORMAT}, the format this radmill reads"),
     "kind": (lambda value: value in KINDS, f"one of {', '.join(KINDS)}"),
-    "model": (_is_model, f"name, estimator ({', '.join(ESTIMATORS)}), hyperparameters, and activation for an mlp"),
+    "model": (
+        _is_model,
+        f"name, estimator ({', '.join(ESTIMATORS)} or a network), hyperparameters, activation or network",
+    ),
     "features": (_is_features, "a list of {name, unit} with no name twice"),
     "service": (_is_mapping, "a mapping of view, phases, columns"),
     "rules": (_is_mapping, "a mapping of case rules"),
@@ -132,5 +141,6 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "files": (_is_files, f"a mapping of {', '.join(DATA_FILES)} to SHA-256"),
 }
 _OPTIONAL: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "golden": (is_golden, "a mapping of seed, n, and as many probabilities"),
     "harmonization": (_is_harmonization, "a mapping of sorted centers and rules"),
 }

@@ -23,6 +23,7 @@ from featurestore.matrices import matrix_bytes, matrix_from_bytes
 from registry.arrays import ArrayRuleError, Arrays, check_arrays
 from registry.errors import DamagedPackageError, PackageAbsentError, PackageContentError, WrongFeaturesError
 from registry.manifest import DATA_FILES, FORMAT, Manifest, ManifestRuleError, manifest_bytes, parse_manifest
+from registry.networks import KIND, check_network_arrays
 from registry.predict import predict
 
 MANIFEST = "manifest.json"
@@ -64,8 +65,13 @@ class ModelPackage:
 
     @property
     def estimator(self) -> str:
-        """`lr`, `mlp` or `rf`."""
+        """`lr`, `mlp`, `rf`, or a network's architecture."""
         return str(self.manifest["model"]["estimator"])
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether it is a network, which sees patches and no features."""
+        return bool(self.manifest["kind"] == KIND)
 
     @property
     def activation(self) -> str:
@@ -101,7 +107,8 @@ def save_package(
         folder: Where to; what lies there is replaced.
         manifest: All keys of `registry.manifest` but `format` and `files`, which are added.
         arrays: As `registry.arrays` names them.
-        golden_inputs: A few synthetic rows, shape (n, p), at least one; NaN allowed where the model imputes.
+        golden_inputs: A few synthetic rows, shape (n, p), at least one; NaN allowed where the model imputes. Not looked
+            at for a network.
         card: Markdown.
 
     Raises:
@@ -162,7 +169,7 @@ def _check(manifest: Manifest, contents: Mapping[str, bytes], digest: str) -> Mo
         if bytes_digest(contents[name]) != manifest["files"][name]:
             raise DamagedPackageError(f"{name} was changed after the package was made", where=digest[:12])
     arrays = _arrays(contents[ARRAYS])
-    check_arrays(arrays, len(manifest["features"]), manifest["model"]["estimator"])
+    _check_arrays(manifest, arrays)
     _check_centers(manifest, arrays)
     golden, wanted = _golden(contents[GOLDEN], manifest)
     package = ModelPackage(
@@ -170,6 +177,13 @@ def _check(manifest: Manifest, contents: Mapping[str, bytes], digest: str) -> Mo
     )
     _check_golden(package, wanted)
     return package
+
+
+def _check_arrays(manifest: Mapping[str, Any], arrays: Arrays) -> None:
+    if manifest["kind"] == KIND:
+        check_network_arrays(arrays)
+    else:
+        check_arrays(arrays, len(manifest["features"]), manifest["model"]["estimator"])
 
 
 def _check_centers(manifest: Mapping[str, Any], arrays: Arrays) -> None:
@@ -195,6 +209,8 @@ def _arrays(data: bytes) -> Arrays:
 def _golden_bytes(manifest: Mapping[str, object], contents: Mapping[str, bytes], inputs: NDArray[np.float64]) -> bytes:
     """Predicts the golden inputs with exactly the arrays that are stored."""
     draft = _draft(manifest, contents)
+    if draft.is_deep:
+        return b""  # golden patches are drawn from the seed in the manifest
     inputs = np.asarray(inputs, dtype=np.float64)
     if not 0 < len(inputs) <= MAX_GOLDEN:
         raise ManifestRuleError(f"{len(inputs)} golden inputs; 1 to {MAX_GOLDEN} are allowed")
@@ -206,11 +222,15 @@ def _draft(manifest: Mapping[str, object], contents: Mapping[str, bytes]) -> Mod
     files = dict.fromkeys(DATA_FILES, "0" * 64)
     checked = parse_manifest(manifest_bytes({**manifest, "format": FORMAT, "files": files}))
     arrays = _arrays(contents[ARRAYS])
-    check_arrays(arrays, len(checked["features"]), checked["model"]["estimator"])
+    _check_arrays(checked, arrays)
     return ModelPackage(digest="", manifest=checked, arrays=arrays, golden=np.empty((0, 0)), card="")
 
 
 def _golden(data: bytes, manifest: Manifest) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    if manifest["kind"] == KIND:
+        if data:
+            raise ManifestRuleError(f"{GOLDEN} of a network is not empty")
+        return np.empty((0, 0)), np.empty(0)
     names = [*(item["name"] for item in manifest["features"]), _PROBABILITY]
     rows, _, values = matrix_from_bytes(data, max_rows=len(names), max_columns=MAX_GOLDEN, where=GOLDEN)
     if rows != names or values.shape[1] == 0:
@@ -219,6 +239,8 @@ def _golden(data: bytes, manifest: Manifest) -> tuple[NDArray[np.float64], NDArr
 
 
 def _check_golden(package: ModelPackage, wanted: NDArray[np.float64]) -> None:
+    if package.is_deep:
+        return  # tried where the network is built
     difference = float(np.max(np.abs(predict(package, package.golden) - wanted)))
     if not difference <= GOLDEN_TOLERANCE:
         raise DamagedPackageError(

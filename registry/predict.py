@@ -70,6 +70,8 @@ def predict(package: Predicting, X: NDArray[np.floating]) -> Floats:
     Raises:
         WrongFeaturesError: The number of columns differs, or a value is infinite.
     """
+    if package.estimator not in _SCORES:
+        raise WrongFeaturesError(f"a {package.estimator} sees images, not features")
     rows: Floats = np.ascontiguousarray(X, dtype=np.float64)
     _check(package, rows)
     score = _SCORES[package.estimator](package, transform(package, rows))
