@@ -115,6 +115,16 @@ _operator(operator.mul, "fmul")
 
 
 @intrinsic
+def larger(typingctx, first, second):  # type: ignore[no-untyped-def]
+    """Returns the larger double of each lane; neither may be NaN."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.select(builder.fcmp_ordered(">", *arguments), *arguments)
+
+    return lanes(lanes, lanes), codegen
+
+
+@intrinsic
 def transpose_tile(  # type: ignore[no-untyped-def]
     typingctx, source, source_place, source_step, target, target_place, target_step
 ):

@@ -7,8 +7,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipelines.radiomics.fast.words import WORD
 from pipelines.radiomics.fast.offsets import forward_offsets
+from pipelines.radiomics.fast.words import WORD
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,9 @@ NAMES = (
 DEPRECATED = ("Compactness1", "Compactness2", "SphericalDisproportion")
 # Below this, a negative eigenvalue of the covariance is rounding and counts as zero (PyRadiomics's limit).
 ROUNDING_MM2 = 1e-10
+# Below this part of the largest variance, the least one is too much of its rounding.
+WELL_DETERMINED = 1e-3
+AXES = range(3)
 
 
 def shape_features(inside: NDArray[np.bool_], spacing_mm: Spacing) -> dict[str, float]:
@@ -68,18 +71,57 @@ def shape_features(inside: NDArray[np.bool_], spacing_mm: Spacing) -> dict[str, 
 
 
 def axis_variances(padded: NDArray[np.bool_], spacing_mm: tuple[float, ...]) -> NDArray[np.float64]:
-    """Returns the variances along the principal axes, ascending, in mm²; NaN where one is truly negative.
+    """Returns the variances along the principal axes, ascending, in mm²; NaN where one is truly negative."""
+    variances = _variances(_moments(padded, spacing_mm)) if padded.ndim == len(AXES) else None
+    if variances is None or variances[0] < WELL_DETERMINED * variances[-1]:
+        variances = _variances(_moments_in_order(padded, spacing_mm))
+    variances[variances < 0] = np.nan
+    return variances
 
-    The order of operations is PyRadiomics's: for flat regions the smallest variance is nothing but its rounding.
-    """
+
+def _variances(moments: NDArray[np.float64]) -> NDArray[np.float64]:
+    variances: NDArray[np.float64] = np.real(np.linalg.eigvals(moments))
+    variances[(variances < 0) & (variances > -ROUNDING_MM2)] = 0
+    variances.sort()
+    return variances
+
+
+def _moments(inside: NDArray[np.bool_], spacing_mm: tuple[float, ...]) -> NDArray[np.float64]:
+    """Returns the covariance of the region's voxels from exact sums."""
+    n, sums, products = _sums(inside)
+    # n Σab - Σa Σb is at most n² times the square of a box's side.
+    exact = [[n * int(products[a, b]) - int(sums[a]) * int(sums[b]) for b in AXES] for a in AXES]
+    spacing = np.asarray(spacing_mm)
+    return np.array([[value / (n * n) for value in row] for row in exact]) * np.outer(spacing, spacing)
+
+
+@njit(cache=True, nogil=True)
+def _sums(inside):  # type: ignore[no-untyped-def]
+    n = 0
+    sums = np.zeros(3, np.int64)
+    products = np.zeros((3, 3), np.int64)
+    for z in range(inside.shape[0]):
+        for y in range(inside.shape[1]):
+            count, of_x, of_squares = 0, 0, 0
+            for x in range(inside.shape[2]):
+                one = np.int64(inside[z, y, x])
+                count += one
+                of_x += one * x
+                of_squares += one * x * x
+            n += count
+            sums += np.array((z * count, y * count, of_x))
+            products[0] += np.array((z * z * count, z * y * count, z * of_x))
+            products[1] += np.array((y * z * count, y * y * count, y * of_x))
+            products[2] += np.array((z * of_x, y * of_x, of_squares))
+    return n, sums, products
+
+
+def _moments_in_order(padded: NDArray[np.bool_], spacing_mm: tuple[float, ...]) -> NDArray[np.float64]:
+    """Returns the covariance by PyRadiomics's operations: of flat regions, the least variance is their rounding."""
     points = np.array(np.nonzero(padded)).T * np.asarray(spacing_mm)[None, :]
     points -= np.mean(points, axis=0)
     points /= np.sqrt(len(points))
-    variances: NDArray[np.float64] = np.real(np.linalg.eigvals(np.dot(points.T.copy(), points)))
-    variances[(variances < 0) & (variances > -ROUNDING_MM2)] = 0
-    variances.sort()
-    variances[variances < 0] = np.nan
-    return variances
+    return np.dot(points.T.copy(), points)
 
 
 def mesh(padded: NDArray[np.bool_], spacing_mm: Spacing) -> tuple[np.float64, np.float64]:

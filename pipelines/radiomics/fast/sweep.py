@@ -13,8 +13,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pipelines.radiomics.fast.graylevels import GrayLevels
-from pipelines.radiomics.fast.words import WORD, add_where, count_on, equal_bits, filled_bits, lowest_bit
 from pipelines.radiomics.fast.region import Region
+from pipelines.radiomics.fast.words import WORD, add_where, count_on, equal_bits, filled_bits, lowest_bit
 
 
 @dataclass(frozen=True, kw_only=True)
