@@ -116,12 +116,16 @@ class Preparation:
         scale = np.sqrt(variance if scores == "whitened" else np.full(len(variance), variance[0]))
         return self.axes[:n_components] / scale[:, None]
 
+    def standardized(self, X: Floats, facts: RowFacts | None = None) -> Floats:
+        """Returns the kept features scaled and clipped, shape (n, m), for features of shape (n, p)."""
+        filled = harmonized(self.combat, np.where(np.isnan(X), self.median, X), facts)[:, self.keep]
+        return _scaled(filled, self.mean, self.sd)
+
     def transform(self, X: Floats, n_components: int, scores: str = "scaled", facts: RowFacts | None = None) -> Floats:
         """Returns the components' scores, shape (n, k), for features of shape (n, p)."""
-        filled = harmonized(self.combat, np.where(np.isnan(X), self.median, X), facts)[:, self.keep]
         axes = self.matrix(n_components, scores).T
         # scikit-learn centers after the projection; a forest would see other last bits otherwise
-        return np.ascontiguousarray(_scaled(filled, self.mean, self.sd) @ axes - self.center[None, :] @ axes)
+        return np.ascontiguousarray(self.standardized(X, facts) @ axes - self.center[None, :] @ axes)
 
     def to_arrays(self, n_components: int, scores: str = "scaled") -> Arrays:
         """Returns the arrays that a package stores; of single features only those that are used."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from featurestore.errors import InputError
 from featurestore.fingerprints import digest
+from featurestore.covariates import covariate_columns, refuse_label, refuse_lacking, refuse_telling
 from featurestore.harmonization import CombatRules
 from featurestore.repeats import read_repeats
 from featurestore.training_sets import TRAINING, TrainingSet
@@ -103,6 +104,7 @@ def tune(workspace: Workspace, params: Params, name: str, progress: Progress | N
     from threadpoolctl import threadpool_limits
 
     from pipelines.training.candidate import write_candidate
+    from pipelines.training.explaining import write_explanations
 
     if name not in params.models:
         raise UnknownModelError(f"there is no model {name!r}; declared: {', '.join(params.models)}", where="models")
@@ -116,6 +118,7 @@ def tune(workspace: Workspace, params: Params, name: str, progress: Progress | N
         tuned = fit_best(part, settings, params.tuning, journal, telling, repeats)
         target = params.evaluation.target_sensitivity
         summary = write_candidate(workspace.model(name), name, whole, settings, tuned, target)
+        write_explanations(workspace.model(name), part, settings, params.tuning, tuned, repeats)
     telling.finish()
     journal.remove()
     return summary
@@ -139,7 +142,7 @@ def fit_best(
         progress: Is told of every trial.
         repeats: The patients' features by other outlines, shape (n, k, p).
     """
-    steps, facts = steps_of(settings), RowFacts(center=part.center, repeats=repeats)
+    steps, facts = steps_of(settings, part), RowFacts(center=part.center, repeats=repeats)
     rule, seed = component_rule(settings), derived_seed(tuning.seed, "estimator")
     folds = repeated_folds(part.y, part.center, tuning.folds, tuning.repeats, derived_seed(tuning.seed, "folds"))
     validation = CrossValidation(settings.estimator, rule, part.X, part.y, folds, seed, steps, facts)
@@ -168,14 +171,28 @@ def fit_best(
     )
 
 
-def steps_of(settings: Model) -> Steps:
-    """Returns the declared optional steps."""
+def steps_of(settings: Model, part: TrainingSet) -> Steps:
+    """Returns the declared optional steps.
+
+    Raises:
+        InputError: A covariate is no column, is not known for everybody, or is the outcome by name or value.
+    """
     combat, stability, redundancy = settings.harmonization, settings.stability, settings.redundancy
     return Steps(
-        harmonization=None if combat is None else CombatRules(**combat.model_dump()),
+        harmonization=None if combat is None else CombatRules(**{**combat.model_dump(), "covariates": tuple(combat.covariates)}),
         stability=None if stability is None else StabilityRule(**stability.model_dump()),
         redundancy=None if redundancy is None else redundancy.threshold,
+        covariates=() if combat is None else _covariates(combat.covariates, part),
     )
+
+
+def _covariates(names: list[str], part: TrainingSet) -> tuple[int, ...]:
+    label = part.record.get("rules", {}).get("label", {})
+    refuse_label(names, [str(part.record.get("label", "")), str(label.get("column", ""))])
+    own = covariate_columns(part.names, names)
+    refuse_lacking(part.X, own, names)
+    refuse_telling(part.X[:, own], names, part.y)
+    return tuple(own.tolist())
 
 
 def _repeats(folder: Path, part: TrainingSet) -> Floats | None:

@@ -1,0 +1,37 @@
+"""What is told of a fitted model besides how well it does: its learning curve and what it listens to."""
+
+from pathlib import Path
+
+from featurestore.files import write_json
+from featurestore.training_sets import TrainingSet
+from pipelines.models.base import Floats
+from pipelines.models.steps import RowFacts
+from pipelines.params.modelling import Model, TuningSection
+from pipelines.training.importance import importance
+from pipelines.training.learning import learning_curve
+from pipelines.training.search import derived_seed
+from pipelines.training.splits import repeated_folds
+from pipelines.training.tune import Tuned
+
+
+def write_explanations(
+    folder: Path, part: TrainingSet, settings: Model, tuning: TuningSection, tuned: Tuned, repeats: Floats | None
+) -> None:
+    """Writes `learning.json` and `importance.json` beside a candidate's other records.
+
+    Args:
+        folder: The candidate's folder.
+        part: The training patients.
+        settings: The model's section of `params.yaml`.
+        tuning: How it was searched; its first folds are used again.
+        tuned: What the search found.
+        repeats: The patients' features by other outlines, shape (n, k, p).
+    """
+    facts, model = RowFacts(center=part.center, repeats=repeats), tuned.model
+    folds = repeated_folds(part.y, part.center, tuning.folds, 1, derived_seed(tuning.seed, "folds"))
+    seed = derived_seed(tuning.seed, "explaining")
+    curve = learning_curve(
+        settings.estimator, model.values, model.rule, part.X, part.y, folds, model.seed, model.steps, facts
+    )
+    write_json(folder / "learning.json", {"measure": "auc", "points": curve})
+    write_json(folder / "importance.json", importance(model, part.X, part.y, part.names, facts, folds, seed))
