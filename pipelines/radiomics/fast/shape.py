@@ -102,7 +102,7 @@ def _sums(inside):  # type: ignore[no-untyped-def]
     products = np.zeros((3, 3), np.int64)
     for z in range(inside.shape[0]):
         for y in range(inside.shape[1]):
-            count, of_x, of_squares = 0, 0, 0
+            count, of_x, of_squares = np.int64(0), np.int64(0), np.int64(0)
             for x in range(inside.shape[2]):
                 one = np.int64(inside[z, y, x])
                 count += one
