@@ -4,12 +4,14 @@ A model is a chain of steps, each with its arrays; `p` features enter, `m` are k
 
 | step | arrays |
 |---|---|
-| combat | `combat.mean` (p,), `combat.sd` (p,) at least 0, `combat.gamma` (b, p), `combat.delta` (b, p) above 0 |
+| combat | `combat.mean` (p,), `combat.sd` (p,) at least 0, `combat.gamma` (b, p), `combat.delta` (b, p) above 0;
+    with covariates also `combat.own` (q,) int64, their columns, and `combat.beta` (q, p) |
 | impute | `impute.median` (p,) |
 | keep | `keep.index` (m,) int64, rising |
 | scale | `scale.mean` (m,), `scale.sd` (m,) above 0; `scale.limit` (1,) above 0, or absent: values are clipped |
 | pca | `pca.mean` (m,), `pca.components` (k, m) |
-| lr | `lr.coef` (k,), `lr.intercept` (1,) |
+| logit | `logit.edge` (1,) within 0 and 0.5, or absent: columns are probabilities, and become log odds |
+| lr, clinical, probability | `lr.coef` (k,), `lr.intercept` (1,) |
 | mlp | `mlp.weight.<i>` (in, out), `mlp.bias.<i>` (out,), the last with out = 1 |
 | rf | `rf.start` (t+1,) int64; `rf.left`, `rf.right`, `rf.feature` (nodes,) int64; `rf.threshold`, `rf.value` (nodes,)
 | calibration | `calibration.coefficients` (2,): intercept and slope on the estimator's log odds, slope above 0 |
@@ -39,7 +41,7 @@ MAX_SLOPE = 1e4
 
 MAX_INTERCEPT = 1e5
 
-_INTEGER = {"keep.index", "rf.start", "rf.left", "rf.right", "rf.feature"}
+_INTEGER = {"combat.own", "keep.index", "rf.start", "rf.left", "rf.right", "rf.feature"}
 _FOREST = ("rf.start", "rf.left", "rf.right", "rf.feature", "rf.threshold", "rf.value")
 
 
@@ -57,9 +59,9 @@ def check_arrays(arrays: Arrays, n_features: int, estimator: str) -> None:
     _check_types(arrays)
     width = n_features
     _check_combat(left_over, width)
-    for step in (_check_impute, _check_keep, _check_scale, _check_pca):
+    for step in (_check_impute, _check_keep, _check_logit, _check_scale, _check_pca):
         width = step(left_over, width)
-    {"lr": _check_lr, "mlp": _check_mlp, "rf": _check_rf}[estimator](left_over, width)
+    _ESTIMATORS[estimator](left_over, width)
     check_calibration(left_over)
     _require(not left_over, f"unknown arrays {sorted(left_over)[:5]}")
 
@@ -95,6 +97,11 @@ def _check_combat(arrays: dict[str, NDArray[Any]], width: int) -> None:
     _require(len(shape) == 2 and shape[0] > 1 and shape[1] == width, f"combat.gamma has shape {shape}")
     _take(arrays, "combat.gamma", shape)
     _require(bool((_take(arrays, "combat.delta", shape) > 0).all()), "combat.delta is not above 0")
+    if "combat.own" in arrays or "combat.beta" in arrays:
+        own = arrays.pop("combat.own", np.empty(0))
+        _require(own.ndim == 1 and len(set(own.tolist())) == own.size > 0, "combat.own names no columns, or one twice")
+        _require(bool(((own >= 0) & (own < width)).all()), f"combat.own leaves 0..{width - 1}")
+        _take(arrays, "combat.beta", (own.size, width))
 
 
 def _check_keep(arrays: dict[str, NDArray[Any]], width: int) -> int:
@@ -105,6 +112,13 @@ def _check_keep(arrays: dict[str, NDArray[Any]], width: int) -> int:
     _require(bool((np.diff(index) > 0).all()), "keep.index does not rise")
     _require(index[0] >= 0 and index[-1] < width, f"keep.index leaves 0..{width - 1}")
     return int(index.size)
+
+
+def _check_logit(arrays: dict[str, NDArray[Any]], width: int) -> int:
+    if "logit.edge" in arrays:
+        edge = float(_take(arrays, "logit.edge", (1,))[0])
+        _require(0 < edge < 0.5, f"logit.edge is {edge:g}")
+    return width
 
 
 def _check_scale(arrays: dict[str, NDArray[Any]], width: int) -> int:
@@ -204,3 +218,13 @@ def _take(arrays: dict[str, NDArray[Any]], name: str, shape: tuple[int, ...]) ->
 def _require(holds: bool, complaint: str) -> None:
     if not holds:
         raise ArrayRuleError(complaint)
+
+
+_ESTIMATORS = {
+    "clinical": _check_lr,
+    "lr": _check_lr,
+    "mlp": _check_mlp,
+    "probability": _check_lr,
+    "rf": _check_rf,
+}
+ESTIMATORS = tuple(_ESTIMATORS)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from featurestore.covariates import lacking_covariates
 from featurestore.harmonization import Adapter, Combat, CombatRules
-from registry.package import ModelPackage
+from registry.parts import Part
 from registry.predict import predict
 
 Floats = NDArray[np.float64]
@@ -17,20 +18,28 @@ Floats = NDArray[np.float64]
 class Harmonizer:
     """The harmonization inside a package."""
 
-    package: ModelPackage
+    package: Part
 
     @property
     def combat(self) -> Combat:
         """The fit, as the package's arrays hold it."""
         told = self.package.manifest["harmonization"]
-        return Combat.from_arrays(self.package.arrays, told["centers"], CombatRules(**told["rules"]))
+        rules = CombatRules(**{**told["rules"], "covariates": tuple(told["rules"].get("covariates", ()))})
+        return Combat.from_arrays(self.package.arrays, told["centers"], rules)
+
+    def lacking(self, X: Floats) -> NDArray[np.bool_]:
+        """Returns which rows lack a covariate and cannot be harmonized, shape (n,)."""
+        own = self.package.arrays.get("combat.own")
+        return np.zeros(len(X), np.bool_) if own is None else lacking_covariates(X, own)
 
     def adapter(self, X: Floats, center: str, case_ids: Sequence[str]) -> Adapter:
         """Estimates a center's shift from a fixed list of its cases, as measured; shape (n, p).
 
         Raises:
             TooFewCasesError: The list is shorter than the package's rules allow.
+            CovariateMissingError: A case lacks a covariate.
         """
+        self.combat.refuse_lacking(X)
         return self.combat.adapter(self._filled(X), center, case_ids)
 
     def moved(self, X: Floats, center: NDArray[np.str_], adapters: Mapping[str, Adapter]) -> Floats:
@@ -38,7 +47,9 @@ class Harmonizer:
 
         Raises:
             UnseenCenterError: A row's center is in neither the fit nor the adapters.
+            CovariateMissingError: A row lacks a covariate.
         """
+        self.combat.refuse_lacking(X)
         return self.combat.transform(self._filled(X), center, adapters=adapters)
 
     def _filled(self, X: Floats) -> Floats:
@@ -46,7 +57,7 @@ class Harmonizer:
 
 
 def predict_at_centers(
-    package: ModelPackage, X: Floats, center: NDArray[np.str_], adapters: Mapping[str, Adapter] | None = None
+    package: Part, X: Floats, center: NDArray[np.str_], adapters: Mapping[str, Adapter] | None = None
 ) -> Floats:
     """Returns the probability of the positive class for rows of known centers, shape (n,).
 
@@ -58,6 +69,7 @@ def predict_at_centers(
 
     Raises:
         UnseenCenterError: The package harmonizes, and a row's center is in neither the fit nor the adapters.
+        CovariateMissingError: The package keeps a covariate that a row lacks.
     """
     if not package.is_harmonized:
         return predict(package, X)

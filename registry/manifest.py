@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from featurestore.fingerprints import canonical_json
+from registry.arrays import ESTIMATORS
 from registry.networks import ARCHITECTURES, KIND, is_golden, is_network
 from registry.predict import ACTIVATIONS
+from registry.stacking import ESTIMATOR, MAX_MEMBERS, POLICIES
+from registry.stacking import KIND as FUSION
 
 FORMAT = 1
-KINDS = ("tabular", KIND)
-ESTIMATORS = ("lr", "mlp", "rf")
+KINDS = ("tabular", KIND, FUSION)
 DATA_FILES = ("arrays.safetensors", "card.md", "golden.parquet")
 MAX_FEATURES = 100_000
 
@@ -64,11 +66,53 @@ def check_manifest(content: Manifest) -> None:
     unknown = sorted(set(content) - set(_RULES) - set(_OPTIONAL))
     if unknown:
         raise ManifestRuleError(f"unknown keys {unknown[:5]}")
-    is_deep = content["kind"] == KIND
-    if is_deep != (content["model"]["estimator"] in ARCHITECTURES) or is_deep != ("golden" in content):
-        raise ManifestRuleError(f"kind {content['kind']} does not go with its model and golden")
-    if is_deep == bool(content["features"]):
-        raise ManifestRuleError(f"kind {content['kind']} does not go with {len(content['features'])} features")
+    _check_kind(content)
+    if content["kind"] == FUSION:
+        _check_members(content)
+
+
+def _check_kind(content: Manifest) -> None:
+    """Checks that estimator, golden, members and features are those of the kind."""
+    kind, estimator = content["kind"], content["model"]["estimator"]
+    expected = {KIND: ARCHITECTURES, FUSION: (ESTIMATOR,)}.get(kind, ESTIMATORS)
+    if (
+        estimator not in expected
+        or (kind == KIND) != ("golden" in content)
+        or (kind == FUSION) != ("members" in content)
+    ):
+        raise ManifestRuleError(f"kind {kind} does not go with its model, golden and members")
+    if kind != FUSION and (kind == KIND) == bool(content["features"]):
+        raise ManifestRuleError(f"kind {kind} does not go with {len(content['features'])} features")
+
+
+def _check_members(content: Manifest) -> None:
+    """Checks what a fusion's manifest says of its members.
+
+    Raises:
+        ManifestRuleError: A member breaks a rule of its kind, is a fusion, or has features that the fusion lacks.
+    """
+    names = [member["model"]["name"] for member in content["members"]]
+    if len(set(names)) != len(names):
+        raise ManifestRuleError("two members have one name")
+    for member in content["members"]:
+        if member["kind"] == FUSION:
+            raise ManifestRuleError("a member is itself a fusion")
+        _check_kind(member)
+    order = dict.fromkeys(item["name"] for member in content["members"] for item in member["features"])
+    if list(order) != [item["name"] for item in content["features"]]:
+        raise ManifestRuleError("features are not those of its members")
+
+
+def _is_members(value: object) -> bool:
+    if not isinstance(value, list) or not 0 < len(value) <= MAX_MEMBERS:
+        return False
+    return all(isinstance(one, dict) and _is_member(one) for one in value)
+
+
+def _is_member(value: Manifest) -> bool:
+    if set(value) - set(_MEMBER) - set(_OPTIONAL) or not set(_MEMBER) <= set(value):
+        return False
+    return all((_RULES | _OPTIONAL)[key][0](value[key]) for key in value)
 
 
 def _is_features(value: object) -> bool:
@@ -87,10 +131,14 @@ def _is_model(value: object) -> bool:
     return (
         isinstance(value, dict)
         and isinstance(value.get("name"), str)
-        and (value.get("estimator") in ESTIMATORS or is_network(value))
+        and (value.get("estimator") in ESTIMATORS or is_network(value) or _is_stack(value))
         and isinstance(value.get("hyperparameters", {}), dict)
         and (value["estimator"] != "mlp" or value.get("activation") in ACTIVATIONS)
     )
+
+
+def _is_stack(value: Manifest) -> bool:
+    return value.get("estimator") == ESTIMATOR and value.get("absent_member") in POLICIES
 
 
 def _is_thresholds(value: object) -> bool:
@@ -120,12 +168,15 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
+_MEMBER = ("kind", "model", "features", "service", "training_set")
+"""What a fusion's manifest repeats of a member's."""
+
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "format": (lambda value: value == FORMAT and isinstance(value, int), f"{FORMAT}, the format this radmill reads"),
     "kind": (lambda value: value in KINDS, f"one of {', '.join(KINDS)}"),
     "model": (
         _is_model,
-        f"name, estimator ({', '.join(ESTIMATORS)} or a network), hyperparameters, activation or network",
+        f"name, estimator ({', '.join(ESTIMATORS)} , {ESTIMATOR} or a network), and what goes with it",
     ),
     "features": (_is_features, "a list of {name, unit} with no name twice"),
     "service": (_is_mapping, "a mapping of view, phases, columns"),
@@ -143,4 +194,5 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
 _OPTIONAL: dict[str, tuple[Callable[[Any], bool], str]] = {
     "golden": (is_golden, "a mapping of seed, n, and as many probabilities"),
     "harmonization": (_is_harmonization, "a mapping of sorted centers and rules"),
+    "members": (_is_members, f"a list of 1 to {MAX_MEMBERS} members, each with {', '.join(_MEMBER)}"),
 }

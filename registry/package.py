@@ -24,7 +24,10 @@ from registry.arrays import ArrayRuleError, Arrays, check_arrays
 from registry.errors import DamagedPackageError, PackageAbsentError, PackageContentError, WrongFeaturesError
 from registry.manifest import DATA_FILES, FORMAT, Manifest, ManifestRuleError, manifest_bytes, parse_manifest
 from registry.networks import KIND, check_network_arrays
+from registry.parts import Part
 from registry.predict import predict
+from registry.stacking import KIND as FUSION
+from registry.stacking import check_stack, member_arrays
 
 MANIFEST = "manifest.json"
 ARRAYS, CARD, GOLDEN = DATA_FILES
@@ -38,55 +41,25 @@ GOLDEN_TOLERANCE = 1e-9
 
 MAX_GOLDEN = 64
 _PROBABILITY = "probability"
+GIVEN = "says."
+"""Before the name of a network whose probabilities a fusion's golden inputs hold."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelPackage:
+class ModelPackage(Part):
     """A checked package, ready to predict with `registry.predict.predict`.
 
     Args:
         digest: The SHA-256 of the manifest's bytes.
         manifest: What `manifest.json` holds.
         arrays: The arrays by name, read-only.
-        golden: The golden inputs, shape (n, p).
+        golden: The golden inputs, shape (n, p); of a fusion with its networks' probabilities as further columns.
         card: What was known when the model was made, as Markdown.
     """
 
     digest: str
-    manifest: Manifest
-    arrays: Arrays = field(repr=False)
     golden: NDArray[np.float64] = field(repr=False)
     card: str = field(repr=False)
-
-    @property
-    def name(self) -> str:
-        """The model's name in `params.yaml`."""
-        return str(self.manifest["model"]["name"])
-
-    @property
-    def estimator(self) -> str:
-        """`lr`, `mlp`, `rf`, or a network's architecture."""
-        return str(self.manifest["model"]["estimator"])
-
-    @property
-    def is_deep(self) -> bool:
-        """Whether it is a network, which sees patches and no features."""
-        return bool(self.manifest["kind"] == KIND)
-
-    @property
-    def activation(self) -> str:
-        """The hidden layers' activation of an mlp."""
-        return str(self.manifest["model"].get("activation", ""))
-
-    @property
-    def is_harmonized(self) -> bool:
-        """Whether prediction needs to know the center of each row; see `registry.harmonizing`."""
-        return "harmonization" in self.manifest
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """The names of the feature columns in their order."""
-        return tuple(item["name"] for item in self.manifest["features"])
 
     @property
     def thresholds(self) -> dict[str, float]:
@@ -182,6 +155,12 @@ def _check(manifest: Manifest, contents: Mapping[str, bytes], digest: str) -> Mo
 def _check_arrays(manifest: Mapping[str, Any], arrays: Arrays) -> None:
     if manifest["kind"] == KIND:
         check_network_arrays(arrays)
+    elif manifest["kind"] == FUSION:
+        check_stack(arrays, len(manifest["members"]))
+        for number, member in enumerate(manifest["members"]):
+            own = member_arrays(arrays, number)
+            _check_arrays(member, own)
+            _check_centers(member, own)
     else:
         check_arrays(arrays, len(manifest["features"]), manifest["model"]["estimator"])
 
@@ -214,8 +193,10 @@ def _golden_bytes(manifest: Mapping[str, object], contents: Mapping[str, bytes],
     inputs = np.asarray(inputs, dtype=np.float64)
     if not 0 < len(inputs) <= MAX_GOLDEN:
         raise ManifestRuleError(f"{len(inputs)} golden inputs; 1 to {MAX_GOLDEN} are allowed")
-    values = np.column_stack([inputs, predict(draft, inputs)]).T
-    return matrix_bytes([*draft.features, _PROBABILITY], [f"input_{i}" for i in range(len(inputs))], values)
+    values = np.column_stack([inputs, _tried(draft, inputs)]).T
+    return matrix_bytes(
+        [*_golden_names(draft.manifest), _PROBABILITY], [f"input_{i}" for i in range(len(inputs))], values
+    )
 
 
 def _draft(manifest: Mapping[str, object], contents: Mapping[str, bytes]) -> ModelPackage:
@@ -226,12 +207,29 @@ def _draft(manifest: Mapping[str, object], contents: Mapping[str, bytes]) -> Mod
     return ModelPackage(digest="", manifest=checked, arrays=arrays, golden=np.empty((0, 0)), card="")
 
 
+def _golden_names(manifest: Mapping[str, Any]) -> list[str]:
+    """Returns the columns of golden inputs: features, and what a fusion's networks say."""
+    return [*(item["name"] for item in manifest["features"]), *(f"{GIVEN}{name}" for name in _given(manifest))]
+
+
+def _given(manifest: Mapping[str, Any]) -> list[str]:
+    return [one["model"]["name"] for one in manifest.get("members", ()) if one["kind"] == KIND]
+
+
+def _tried(package: ModelPackage, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns what a package makes of golden inputs."""
+    n, names = len(package.features), _given(package.manifest)
+    if inputs.shape[1] != n + len(names):
+        raise WrongFeaturesError(f"golden inputs have {inputs.shape[1]} columns, the model needs {n + len(names)}")
+    return predict(package, inputs[:, :n], {name: inputs[:, n + i] for i, name in enumerate(names)})
+
+
 def _golden(data: bytes, manifest: Manifest) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     if manifest["kind"] == KIND:
         if data:
             raise ManifestRuleError(f"{GOLDEN} of a network is not empty")
         return np.empty((0, 0)), np.empty(0)
-    names = [*(item["name"] for item in manifest["features"]), _PROBABILITY]
+    names = [*_golden_names(manifest), _PROBABILITY]
     rows, _, values = matrix_from_bytes(data, max_rows=len(names), max_columns=MAX_GOLDEN, where=GOLDEN)
     if rows != names or values.shape[1] == 0:
         raise ManifestRuleError(f"{GOLDEN} names other features than {MANIFEST}")
@@ -241,7 +239,7 @@ def _golden(data: bytes, manifest: Manifest) -> tuple[NDArray[np.float64], NDArr
 def _check_golden(package: ModelPackage, wanted: NDArray[np.float64]) -> None:
     if package.is_deep:
         return  # tried where the network is built
-    difference = float(np.max(np.abs(predict(package, package.golden) - wanted)))
+    difference = float(np.max(np.abs(_tried(package, package.golden) - wanted)))
     if not difference <= GOLDEN_TOLERANCE:
         raise DamagedPackageError(
             f"golden inputs give other probabilities (by {difference:.2g}, allowed {GOLDEN_TOLERANCE:g})",

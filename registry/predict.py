@@ -4,8 +4,8 @@ Every row is computed as if it came alone, so that a patient's probability has t
 or among a thousand: matrix products go row by row, because BLAS sums in another order when there are more rows.
 """
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from scipy.special import expit, logit
 
 from registry.arrays import CALIBRATION, Arrays, mlp_layers
 from registry.errors import WrongFeaturesError
+from registry.stacking import ESTIMATOR as STACK
+from registry.stacking import member_log_odds, phases_absent, weighed
 
 Floats = NDArray[np.float64]
 
@@ -57,19 +59,41 @@ class Predicting(Protocol):
         ...
 
 
-def predict(package: Predicting, X: NDArray[np.floating]) -> Floats:
+class Fusing(Predicting, Protocol):
+    """What a fusion has besides."""
+
+    @property
+    def members(self) -> "Sequence[Fusing]":
+        """Its members, in the order of its weights."""
+        ...
+
+    @property
+    def absent_member(self) -> str:
+        """What happens where a member says nothing."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        ...
+
+
+def predict(package: Predicting, X: NDArray[np.floating], given: Mapping[str, Floats] | None = None) -> Floats:
     """Returns the probability of the positive class for each row.
 
     Args:
         package: A loaded package.
         X: Features in the package's order, shape (n, p); NaN where a value is missing.
+        given: What a fusion's networks say, by name, shape (n,); NaN where one says nothing.
 
     Returns:
-        Probabilities, shape (n,).
+        Probabilities, shape (n,); of a fusion NaN where its members say too little.
 
     Raises:
         WrongFeaturesError: The number of columns differs, or a value is infinite.
     """
+    if package.estimator == STACK:
+        return _fused(cast("Fusing", package), np.asarray(X, dtype=np.float64), given or {})
     if package.estimator not in _SCORES:
         raise WrongFeaturesError(f"a {package.estimator} sees images, not features")
     rows: Floats = np.ascontiguousarray(X, dtype=np.float64)
@@ -79,6 +103,30 @@ def predict(package: Predicting, X: NDArray[np.floating]) -> Floats:
     if CALIBRATION in package.arrays:
         return recalibrated(share_log_odds(score) if is_share else score, package.arrays[CALIBRATION])
     return score if is_share else np.asarray(expit(score))
+
+
+def combined(package: Fusing, p: Mapping[str, Floats]) -> Floats:
+    """Returns what a fusion makes of its members' probabilities, by name, each of shape (n,), NaN where none."""
+    told = np.column_stack([p[member.name] for member in package.members])
+    return weighed(package.arrays, member_log_odds(told), package.absent_member)
+
+
+def _fused(package: Fusing, X: Floats, given: Mapping[str, Floats]) -> Floats:
+    if X.ndim != 2 or X.shape[1] != len(package.features):
+        raise WrongFeaturesError(f"X has shape {X.shape}; the model needs (n, {len(package.features)})")
+    place = {name: number for number, name in enumerate(package.features)}
+    found: dict[str, Floats] = {}
+    for member in package.members:
+        if not member.features:
+            if member.name not in given:
+                raise WrongFeaturesError(f"what the network {member.name} says is not given")
+            found[member.name] = np.asarray(given[member.name], dtype=np.float64)
+            continue
+        own = X[:, [place[name] for name in member.features]]
+        there = ~phases_absent(member.features, own)
+        found[member.name] = np.full(len(X), np.nan)
+        found[member.name][there] = predict(member, own[there])
+    return combined(package, found)
 
 
 def recalibrated(log_odds: Floats, coefficients: NDArray[np.floating]) -> Floats:
@@ -106,6 +154,9 @@ def transform(package: Predicting, X: Floats) -> Floats:
         X = np.where(np.isnan(X), arrays["impute.median"], X)
     if "keep.index" in arrays:
         X = X[:, arrays["keep.index"]]
+    if "logit.edge" in arrays:
+        edge = float(arrays["logit.edge"][0])
+        X = logit(np.clip(X, edge, 1 - edge))
     if "scale.mean" in arrays:
         X = (X - arrays["scale.mean"]) / arrays["scale.sd"]
     if "scale.limit" in arrays:
@@ -181,7 +232,9 @@ class _Forest:
 
 
 _SCORES: dict[str, Callable[[Predicting, Floats], Floats]] = {
+    "clinical": _lr_log_odds,
     "lr": _lr_log_odds,
+    "probability": _lr_log_odds,
     "mlp": _mlp_log_odds,
     "rf": _rf_share,
 }
