@@ -10,6 +10,7 @@ import numpy as np
 
 from pipelines.models.base import Floats, Labels, Values
 from pipelines.models.preparation import Preparation
+from pipelines.models.ranking import Kind, Ranking
 from pipelines.models.spaces import COMPONENTS, FEATURES
 
 CURVE_COMPONENTS = 100
@@ -25,11 +26,13 @@ class ComponentRule:
             `features`: single features are ranked in place of components, and the search says how many.
         variance: The share of variance.
         maximum: Never more than this.
+        ranking: How single features are ranked.
     """
 
     rule: Literal["tuned", "variance", "knee", "features"] = "tuned"
     variance: float = 0.95
     maximum: int = 30
+    ranking: Kind = "mrmr"
 
     @property
     def is_tuned(self) -> bool:
@@ -41,9 +44,9 @@ class ComponentRule:
         """What the search calls the number; empty when the rule itself decides."""
         return {"tuned": COMPONENTS, "features": FEATURES}.get(self.rule, "")
 
-    def labels(self, y: Labels) -> Labels | None:
-        """Returns the labels if features are ranked by them."""
-        return y if self.rule == "features" else None
+    def ranked_by(self, y: Labels) -> Ranking | None:
+        """Returns how features are ranked by the labels of the rows at hand, if they are."""
+        return Ranking(kind=self.ranking, y=y) if self.rule == "features" else None
 
     @property
     def n_fitted(self) -> int:

@@ -11,8 +11,8 @@ import numpy as np
 
 from featurestore.errors import InputError
 from featurestore.harmonization import Combat
-from pipelines.models.base import Arrays, Floats, Labels
-from pipelines.models.ranking import ranked
+from pipelines.models.base import Arrays, Floats
+from pipelines.models.ranking import Ranking
 from pipelines.models.steps import RowFacts, Steps, fit_harmonization, harmonized, selected
 
 RELATIVE_SD_FLOOR = 1e-10
@@ -65,7 +65,7 @@ class Preparation:
         n_components: int,
         steps: Steps | None = None,
         facts: RowFacts | None = None,
-        y: Labels | None = None,
+        ranking: Ranking | None = None,
     ) -> "Preparation":
         """Learns from the rows of X, shape (n, p); at most `n_components` components are kept.
 
@@ -74,7 +74,7 @@ class Preparation:
             n_components: How many components.
             steps: Optional steps.
             facts: What these need to know of the rows.
-            y: Labels, where single features are ranked in place of components.
+            ranking: How single features are ranked, where these take the place of components.
 
         Raises:
             NothingVariesError: No column varies.
@@ -92,7 +92,7 @@ class Preparation:
         mean, sd = kept.mean(axis=0), kept.std(axis=0)
         Z = _scaled(kept, mean, sd)
         total = float(Z.var(axis=0, ddof=1).sum())
-        fitted = {"median": median, "mean": mean, "sd": sd, **_axes(Z, n_components, y)}
+        fitted = {"median": median, "mean": mean, "sd": sd, **_axes(Z, n_components, ranking)}
         return cls(keep=keep, total_variance=total, combat=combat, **fitted)
 
     @property
@@ -164,10 +164,10 @@ def _varies(X: Floats) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
     return X.std(axis=0) > RELATIVE_SD_FLOOR * np.abs(X).max(axis=0)
 
 
-def _axes(Z: Floats, n_components: int, y: Labels | None) -> dict[str, Floats]:
-    if y is None:
+def _axes(Z: Floats, n_components: int, ranking: Ranking | None) -> dict[str, Floats]:
+    if ranking is None:
         return _components(Z, n_components)
-    chosen = ranked(Z, y, n_components)
+    chosen = ranking.order(Z, n_components)
     axes = np.zeros((len(chosen), Z.shape[1]))
     axes[np.arange(len(chosen)), chosen] = 1.0
     return {"center": np.zeros(Z.shape[1]), "axes": axes, "variance": np.ones(len(axes))}

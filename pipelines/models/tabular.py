@@ -53,7 +53,7 @@ class TabularModel:
 
     def fit(self, X: Floats, y: Labels, facts: RowFacts | None = None) -> Self:
         """Learns preparation and estimator from the rows of X, shape (n, p); `facts` are for optional steps."""
-        self.preparation = Preparation.fit(X, self.rule.n_fitted, self.steps, facts, self.rule.labels(y))
+        self.preparation = Preparation.fit(X, self.rule.n_fitted, self.steps, facts, self.rule.ranked_by(y))
         Z = self.preparation.transform(X, self.n_components, self.scores, facts)
         self.classifier = fit_estimator(self.estimator, self.values, self.seed, Z, y)
         self.coefficients = None

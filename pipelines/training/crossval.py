@@ -121,7 +121,7 @@ class CrossValidation:
     def _prepare(self, fold: Fold) -> PreparedFold:
         own = None if self.facts is None else self.facts.at(fold.fit)
         preparation = Preparation.fit(
-            self.X[fold.fit], self.rule.n_fitted, self.steps, own, self.rule.labels(self.y[fold.fit])
+            self.X[fold.fit], self.rule.n_fitted, self.steps, own, self.rule.ranked_by(self.y[fold.fit])
         )
         unit = np.sqrt(preparation.variance[0])
         Z = preparation.transform(self.X, preparation.n_components, facts=self.facts) * unit
