@@ -26,7 +26,7 @@ from pipelines.evaluation import tables
 from pipelines.evaluation.cohorts import EXTERNAL, Candidate, all_cohorts, candidates, read_external, thresholds
 from pipelines.evaluation.metrics import CohortPredictions, best_model, draws, judge, rounded
 from pipelines.evaluation.operating import sensitivity_name, sensitivity_threshold, youden_threshold
-from pipelines.evaluation.supplements import supplement_texts
+from pipelines.evaluation.supplements import record_texts, supplement_texts
 from pipelines.params import Params
 from pipelines.params.modelling import EvaluationSection
 from pipelines.runner import Progress, Silent
@@ -90,7 +90,9 @@ def _evaluate(workspace: Workspace, params: Params, progress: Progress) -> Evalu
     packages: tables.Rows = [{"model": candidate.name, "package": candidate.package.digest} for candidate in found]
     further = supplement_texts(workspace, params, found, external, [item[0] for item in judged], metrics)
     further["packages"] = tables.csv_text(packages, ("model", "package"))
-    _write(workspace, params, metrics, predictions, [plots for _, _, plots in judged], further)
+    files = {f"tables/{name}.csv": text for name, text in further.items()}
+    files |= {f"plots/{name}.csv": text for name, text in record_texts(found).items()}
+    _write(workspace, params, metrics, predictions, [plots for _, _, plots in judged], files)
     best = best_model(metrics)
     return EvaluationSummary(
         models=len(found),
@@ -146,8 +148,8 @@ def _write(
     files = {root / "metrics.json", root / "predictions.parquet"}
     write_json(root / "metrics.json", metrics)
     write_flat(root / "predictions.parquet", _prediction_frame(predictions), PREDICTIONS)
-    own = _table_texts(params, metrics, predictions) | further
-    texts = {f"tables/{name}.csv": text for name, text in own.items()}
+    own = _table_texts(params, metrics, predictions)
+    texts = {f"tables/{name}.csv": text for name, text in own.items()} | further
     for name, columns in tables.PLOTS.items():
         rows = [row for item in plots for row in item[name]]
         texts[f"plots/{name}.csv"] = tables.csv_text(rows, ("model", "cohort", *columns))
@@ -191,9 +193,7 @@ def _prediction_frame(predictions: Sequence[CohortPredictions]) -> pd.DataFrame:
 
 
 def _sweep_models(workspace: Workspace, params: Params) -> tuple[str, ...]:
-    root = workspace.model("any").parent
-    folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
-    gone = [folder for folder in folders if folder.name not in params.models]
+    gone = [path for path in workspace.candidates() if not is_declared(params, path)]
     for folder in gone:
         shutil.rmtree(folder)
     return tuple(folder.name for folder in gone)

@@ -1,6 +1,5 @@
 """The tables beside performance: subgroups and centers, the control by size, and whether there are enough patients."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +12,9 @@ from featurestore.views import FeatureService
 from pipelines.evaluation import adequacy, size_control, subgroups
 from pipelines.evaluation.characteristics import patient_levels
 from pipelines.evaluation.cohorts import Candidate, ExternalData
+from pipelines.evaluation.feature_list import FEATURES, feature_rows
 from pipelines.evaluation.metrics import CohortPredictions
+from pipelines.evaluation.model_records import RECORDS, read_record, record_rows
 from pipelines.evaluation.subgroups import GroupRule
 from pipelines.evaluation.tables import csv_text
 from pipelines.params import Params
@@ -41,9 +42,12 @@ def supplement_texts(
     settings = params.evaluation
     rule = GroupRule(patients=settings.subgroup_patients, events=settings.subgroup_events)
     levels = patient_levels(workspace, settings.subgroups)
+    sets = {candidate.service: candidate.training for candidate in found if candidate.training}
     everything = [item for cohorts in judged for item in cohorts if item.cohort != "training_apparent"]
     areas, differences = subgroups.group_rows(everything, levels, rule, settings.confidence)
+    features = feature_rows(workspace, sets, list(params.centers.development))
     return {
+        "features": csv_text(features, FEATURES),
         "subgroups": csv_text(areas, subgroups.SUBGROUPS),
         "heterogeneity": csv_text(differences, subgroups.HETEROGENEITY),
         "controls": csv_text(_size_rows(found, external, judged, settings.confidence), size_control.CONTROLS),
@@ -53,11 +57,15 @@ def supplement_texts(
     }
 
 
+def record_texts(found: Sequence[Candidate]) -> dict[str, str]:
+    """Returns the data behind the figures of single models as CSV, by name."""
+    rows = record_rows({candidate.name: candidate.folder for candidate in found})
+    return {name: csv_text(rows[name], ("model", *columns)) for name, columns in RECORDS.items()}
+
+
 def _adequacy(candidate: Candidate, cohorts: Mapping[str, Any]) -> dict[str, object]:
     training = cohorts[TRAINING]
-    path = candidate.folder / "summary.json"
-    summary = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    parameters = adequacy.parameters_of(summary)
+    parameters = adequacy.parameters_of(read_record(candidate.folder / "summary.json"))
     return adequacy.adequacy_row(candidate.name, training["n"], training["events"], training["auc"], parameters)
 
 
