@@ -87,11 +87,14 @@ def _safe(path: Path) -> dict[str, NDArray[Any]]:
 
 def _state_dict(path: Path) -> dict[str, NDArray[Any]]:
     import pickle
+    import warnings
 
     import torch
 
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickle's version; what cannot be read is refused below
+            content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError("it holds more than tensors") from error
     for name in _WRAPPERS:
