@@ -1,5 +1,6 @@
 """Answers about models and how they were judged, each for the best model by cross-validation."""
 
+from dataclasses import replace
 from typing import Any
 
 from pipelines.evaluation.operating import sensitivity_name
@@ -130,7 +131,7 @@ def scaling(records: Records) -> Evidence | None:
     kind = records.best.manifest.get("kind", "tabular")
     value = f"each feature to mean 0 and sd 1 by its training fold{combat}"
     if kind != "tabular":
-        value = f"as the parts of this {kind} model say, by the training fold"
+        value = f"as the record of this {kind} model says, fitted on training patients alone"
     return Evidence(record=f"{records.package}: kind", value=value)
 
 
@@ -161,10 +162,11 @@ def tuning(records: Records) -> Evidence | None:
     trials = records.search.get("trials", [])
     if not trials:
         return None
-    own = records.params.tuning
+    own, varied = records.params.tuning, listed(trials[0].get("params", {}))
+    searched = f"{len(trials)} settings by TPE over {varied}" if len(trials) > 1 else f"one setting of {varied}"
     value = (
-        f"{len(trials)} settings by TPE over {listed(trials[0].get('params', {}))}; {own.folds} folds × {own.repeats}, "
-        f"stratified by label and center, nested for the estimate; seed {own.seed}"
+        f"{searched}; {own.folds} folds × {own.repeats}, stratified by label and center, nested for the estimate; "
+        f"seed {own.seed}"
     )
     return Evidence(record=f"data/models/{records.files.best}/search.json: trials", value=value)
 
@@ -212,6 +214,9 @@ def dimensionality(records: Records) -> Evidence | None:
     """Events for each fitted dimension."""
     cells = records.best_cohorts.get("training", {})
     kept = kept_components(records.files, str(records.files.best)) if records.best is not None else None
+    riley = _riley(records)
+    if riley is not None:
+        return riley
     if not cells or not kept:
         return None
     rarer = min(cells["events"], cells["n"] - cells["events"])
@@ -221,6 +226,12 @@ def dimensionality(records: Records) -> Evidence | None:
         value=value,
         is_done=rarer / kept >= EVENTS_PER_COMPONENT,
     )
+
+
+def sample_size(records: Records) -> Evidence | None:
+    """What Riley's criteria say of the number of patients."""
+    found = _riley(records)
+    return None if found is None else replace(found, is_done=True)
 
 
 def robust_features(records: Records) -> Evidence | None:
@@ -245,6 +256,19 @@ def redundant_features(records: Records) -> Evidence | None:
     return Evidence(record=path, value=value, is_done=model.redundancy is not None)
 
 
+def _riley(records: Records) -> Evidence | None:
+    rows = records.rows_of_best("sample_size").to_dict("records")
+    if not rows or rows[0].get("enough") not in (True, False):
+        return None
+    row = rows[0]
+    needed = "" if row["n_needed"] != row["n_needed"] else f", {row['n_needed']:.0f} needed"
+    value = (
+        f"{row['n']:.0f} training patients{needed} by Riley's criteria; {row['events_per_parameter']:.1f} of the rarer "
+        f"class for each of {row['parameters']:.0f} parameters"
+    )
+    return Evidence(record="data/evaluation/tables/sample_size.csv", value=value, is_done=bool(row["enough"]))
+
+
 def _pair(key: str, value: Any) -> str:
     return f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
 
@@ -253,7 +277,7 @@ MODEL_RULES: dict[str, Rule] = {
     rule.__name__: rule
     for rule in (
         split, cohort_sizes, missing_data, class_balance, predictor_pool, predictors, feature_count, agreement, scaling,
-        reduction, algorithm, tuning, selection, recalibration, package, thresholds, dimensionality, robust_features,
-        redundant_features,
+        reduction, algorithm, tuning, selection, recalibration, package, thresholds, dimensionality, sample_size,
+        robust_features, redundant_features,
     )
 }  # fmt: skip

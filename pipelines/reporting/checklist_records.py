@@ -71,8 +71,19 @@ class Records:
     @cached_property
     def search(self) -> dict[str, Any]:
         """The best model's search history."""
-        path = self.workspace.model(self.files.best or "none") / "search.json"
+        return self.of_best("search.json")
+
+    def of_best(self, name: str) -> dict[str, Any]:
+        """Returns a JSON record of the best model; empty where it has none."""
+        path = self.workspace.model(self.files.best or "none") / name
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+    def rows_of_best(self, name: str) -> pd.DataFrame:
+        """Returns the best model's rows of one of the evaluation's tables; empty where there are none."""
+        found = self.table(name)
+        if found is None or "model" not in found[1]:
+            return pd.DataFrame()
+        return found[1][found[1]["model"] == self.files.best]
 
     @property
     def service(self) -> str | None:

@@ -1,5 +1,6 @@
 """Answers about testing: cohorts, measures, comparisons."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipelines.reporting.checklist_model_rules import METRICS, SIMPLE
@@ -134,20 +135,27 @@ def decision_curves(records: Records) -> Evidence | None:
 
 
 def interpretation(records: Records) -> Evidence | None:
-    """Importance of features, where the evaluation computed it."""
-    found = records.table("importance", "feature_importance", "permutation_importance", "shap", "shap_importance")
-    if found is None:
+    """What each feature adds to the answers, or where a network looks."""
+    features = records.of_best("importance.json").get("features", [])
+    if features:
+        value = f"contribution and permutation of {len(features)} features, first {listed(_names(features), 3)}"
+        return Evidence(record=f"data/models/{records.files.best}/importance.json: features", value=value)
+    maps = sorted(path.name for path in records.workspace.model(records.files.best or "none").glob("gradcam*"))
+    if not maps:
         return None
-    return Evidence(record=found[0], value=f"importance in {len(found[1])} rows, carried back to features")
+    return Evidence(record=f"data/models/{records.files.best}/{maps[0]}", value="Grad-CAM of the surest patients")
 
 
 def feature_statistics(records: Records) -> Evidence | None:
     """The list of features with their statistics."""
     found = records.table("features", "feature_list", "feature_statistics", "univariable")
-    if found is None:
+    if found is not None:
+        return Evidence(record=found[0], value=f"{len(found[1])} rows with {listed(found[1].columns)}")
+    features = records.of_best("importance.json").get("features", [])
+    if not features:
         return None
-    value = f"{len(found[1])} rows with {listed(found[1].columns)}"
-    return Evidence(record=found[0], value=value)
+    value = f"{len(features)} features with {listed(key for key in features[0] if key != 'name')}"
+    return Evidence(record=f"data/models/{records.files.best}/importance.json: features", value=value)
 
 
 def performance(records: Records) -> Evidence | None:
@@ -186,22 +194,40 @@ def cohort_differences(records: Records) -> Evidence | None:
 
 def subgroups(records: Records) -> Evidence | None:
     """Performance in subgroups, where the evaluation has them."""
-    found = records.table("subgroups", "subgroup", "subgroup_performance")
-    if found is None:
+    rows = records.rows_of_best("subgroups")
+    known = rows[(rows["subgroup"] != "center") & rows["auc"].notna()] if len(rows) else rows
+    if known.empty:
         return None
-    return Evidence(record=found[0], value=f"performance in {len(found[1])} subgroups")
+    value = f"AUC with intervals by {listed(sorted(set(known['subgroup'])))} in {len(known)} groups"
+    return Evidence(record="data/evaluation/tables/subgroups.csv", value=value)
 
 
 def clusters(records: Records) -> Evidence | None:
     """Performance by center."""
-    found = records.table("heterogeneity", "centers", "forest", "subgroups")
-    if found is not None and any("center" in str(value) for value in found[1].to_numpy().ravel()):
-        return Evidence(record=found[0], value="performance by center with its heterogeneity")
+    rows = records.rows_of_best("heterogeneity")
+    own = rows[(rows["subgroup"] == "center") & rows["auc"].notna()] if len(rows) else rows
+    if len(own):
+        told = listed(
+            f"{row['cohort']} {row['k']:.0f} centers, pooled AUC {row['auc']:.2f}, I² {_percent(row['i2'])}"
+            for row in own.to_dict("records")
+        )
+        return Evidence(record="data/evaluation/tables/heterogeneity.csv", value=told)
     alone = {name.partition(".")[2]: cells for name, cells in records.best_cohorts.items() if "." in name}
-    told = [f"{name} {number(cells['auc'])} ({interval(cells, 'auc')})" for name, cells in alone.items()]
+    told = listed(f"{name} {number(cells['auc'])} ({interval(cells, 'auc')})" for name, cells in alone.items())
     if not told:
         return None
-    return Evidence(record=f"{METRICS}: {records.files.best}.external.<center>", value=f"AUC by center: {listed(told)}")
+    return Evidence(record=f"{METRICS}: {records.files.best}.external.<center>", value=f"AUC by center: {told}")
+
+
+def size_control(records: Records) -> Evidence | None:
+    """Whether the model was compared with the region's size alone."""
+    rows = records.rows_of_best("controls")
+    known = rows[rows["difference"].notna()] if len(rows) else rows
+    if known.empty:
+        return None
+    told = listed(f"{row['cohort']} {row['difference']:+.3f}" for row in known.to_dict("records"))
+    value = f"AUC against volume alone, by DeLong's test: {told}".replace("-", "−")
+    return Evidence(record="data/evaluation/tables/controls.csv", value=value)
 
 
 def has_networks(records: Records) -> Evidence | None:
@@ -230,6 +256,14 @@ def _judged(records: Records) -> tuple[str, dict[str, Any]]:
     return "", {}
 
 
+def _names(features: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [str(feature["name"]) for feature in features]
+
+
+def _percent(value: float) -> str:
+    return "–" if value != value else f"{100 * value:.0f} %"
+
+
 def _manifest(records: Records, name: str) -> dict[str, Any]:
     found = records.files.models.get(name)
     return found.manifest if found is not None else {}
@@ -249,7 +283,7 @@ TEST_RULES: dict[str, Rule] = {
     rule.__name__: rule
     for rule in (
         testing, internal_test, external_test, measures, uncertainty, calibration, comparison, clinical_model,
-        simple_model, single_phase, decision_curves, interpretation, feature_statistics, performance, baseline,
-        cohort_differences, subgroups, clusters, has_networks,
+        size_control, simple_model, single_phase, decision_curves, interpretation, feature_statistics, performance,
+        baseline, cohort_differences, subgroups, clusters, has_networks,
     )
 }  # fmt: skip

@@ -10,11 +10,11 @@ from featurestore.files import sweep
 from featurestore.tables import read_frame
 from pipelines.params import Params
 from pipelines.record import installed
-from pipelines.reporting.gallery_cases import WORST_FIRST, Patient, patients_of
+from pipelines.reporting.gallery_cases import SHOT, WORST_FIRST, Patient, patients_of
 from pipelines.reporting.gallery_pictures import AROUND_MM, CT_WINDOW_HU, PERCENTILES
 from pipelines.reporting.pages import write_page
 from pipelines.runner import Progress, Silent
-from pipelines.workspace import ROLES, Workspace
+from pipelines.workspace import ROLES, Role, Workspace
 
 PICTURES_A_PAGE = 1500
 """About 10 MB; beyond it every center gets pages of its own."""
@@ -67,7 +67,7 @@ class _Count:
 def gallery(workspace: Workspace, params: Params, progress: Progress | None = None) -> GallerySummary:
     """Writes `reports/gallery.html`, and pages by center under `reports/gallery/` where there are too many cases."""
     progress, total = progress or Silent(), _Count()
-    n_cases = sum(len(read_frame(workspace.view(role, "cases"), columns=["center"])) for role in ROLES)
+    n_cases = sum(_n_pictures(workspace, role) for role in ROLES)
     progress.start("gallery", n_cases)
     patients = _counted(workspace, params, progress, total)
     folder = workspace.reports / "gallery"
@@ -88,6 +88,12 @@ def gallery(workspace: Workspace, params: Params, progress: Progress | None = No
         lost=total.lost,
         to_look_at=total.to_look_at,
     )
+
+
+def _n_pictures(workspace: Workspace, role: Role) -> int:
+    """Returns how many phases and regions are stored; further observers are drawn into the same picture."""
+    cases = read_frame(workspace.view(role, "cases"), columns=SHOT)
+    return len(cases.drop_duplicates()) if len(cases) else 0
 
 
 def _counted(workspace: Workspace, params: Params, progress: Progress, total: _Count) -> Iterator[Patient]:
