@@ -4,7 +4,7 @@ A part holds numbers in hexadecimal floating point, so that they come back to th
 """
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,9 @@ def extract_region(
     if perturbation:
         seed = f"{hashes['image_hash']} {hashes['mask_hash']}"
         pair = perturbed(read_image(Path(image)), read_image(Path(mask)), Perturbation.parse(perturbation), seed)
-        features = extractor.execute(*pair, _whole(whole))
+        # A moved or grown region comes nearer to the edge of what was stored than the filters reach.
+        told = _whole(whole)
+        features = extractor.execute(*pair, told and replace(told, beyond="repeat"))
     else:
         features = extractor.execute(Path(image), Path(mask), _whole(whole))
     write_part(Path(part), fingerprint, features)
@@ -113,8 +115,7 @@ def _engine(name: str, settings: str) -> Extractor:
 def _whole(content: dict[str, Any] | None) -> WholeImage | None:
     if content is None:
         return None
-    triples = {name: (content[name][0], content[name][1], content[name][2]) for name in ("size", "lower")}
-    return WholeImage(mean=content["mean"], sd=content["sd"], max_abs=content["max_abs"], **triples)
+    return WholeImage(**{name: tuple(value) if isinstance(value, list) else value for name, value in content.items()})
 
 
 def _check_file(path: Path, wanted: str, what: str) -> None:

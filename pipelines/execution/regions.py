@@ -61,9 +61,11 @@ class Region:
         whole = WholeImage(
             mean=row["image_mean"],
             sd=row["image_sd"],
-            max_abs=row["image_max_abs"],
+            minimum=row["image_min"],
+            maximum=row["image_max"],
             size=_triple(row, "full_size_{}", int),
             lower=_triple(row, "crop_{}", int),
+            origin_mm=_triple(row, "full_origin_{}_mm", float),
         )
         return cls(
             key=CaseKey(**{name: row[name] for name in KEY_COLUMNS}),

@@ -11,6 +11,7 @@ from featurestore.fingerprints import canonical_json, digest, file_digest
 from pipelines.images.cropping import Box, crop, crop_box, roi_box
 from pipelines.images.files import read_case, write_image
 from pipelines.images.grid import Grid
+from pipelines.images.statistics import Statistics
 from pipelines.images.volume import Volume
 from pipelines.ingest.dicom_series import Acquisition, read_series
 from pipelines.ingest.nifti import read_volume
@@ -39,25 +40,6 @@ class ReadImage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WholeImage:
-    """Numbers of the image before it is cropped, which some filters need."""
-
-    mean: float
-    sd: float
-    max_abs: float
-
-    @classmethod
-    def of(cls, image: sitk.Image) -> "WholeImage":
-        """Returns mean, standard deviation (n - 1) and largest magnitude; in one thread, so that sums are the same."""
-        statistics = sitk.StatisticsImageFilter()
-        statistics.SetNumberOfThreads(1)
-        statistics.SetNumberOfWorkUnits(1)
-        statistics.Execute(sitk.Cast(image, sitk.sitkFloat64) if image.GetPixelID() == sitk.sitkFloat32 else image)
-        largest = max(abs(statistics.GetMinimum()), abs(statistics.GetMaximum()))
-        return cls(mean=statistics.GetMean(), sd=statistics.GetSigma(), max_abs=largest)
-
-
-@dataclass(frozen=True, kw_only=True)
 class CaseWork:
     """What all steps on one case need; `names` are taken out of every text that came from a file or a library."""
 
@@ -70,7 +52,7 @@ class CaseWork:
     def rows(self, sources: list[ImageSource]) -> list[Plain]:
         """Returns a row for every outline and region."""
         read = self.one_image([self.read(source) for source in sources])
-        whole = WholeImage.of(read.image)
+        whole = Statistics.of(read.image)
         rows = []
         for outline in read_outlines(read.masks, read.image, self.key.roi, self.settings.ingest):
             if outline.problem is not None:
@@ -118,7 +100,7 @@ class CaseWork:
             first.masks = [mask for _, mask in sorted(masks.items())]
         return first
 
-    def row(self, roi: str, mask: sitk.Image, outline: Outline, read: ReadImage, whole: WholeImage) -> Plain:
+    def row(self, roi: str, mask: sitk.Image, outline: Outline, read: ReadImage, whole: Statistics) -> Plain:
         """Checks, crops and stores one region of one outline."""
         rules, margin = self.settings.ingest, self.settings.margin
         n_inside = n_voxels(mask)
@@ -131,12 +113,14 @@ class CaseWork:
             **self.stored(roi, outline.observer, crop(read.image, box), crop(mask, box)),
             "source_hash": self.source,
             **{f"full_size_{a}": grid.size[i] for i, a in enumerate(AXES)},
+            **{f"full_origin_{a}_mm": grid.origin_mm[i] for i, a in enumerate(AXES)},
             **{f"crop_{a}": box.lower[i] for i, a in enumerate(AXES)},
             "n_voxels": n_inside,
             "volume_ml": n_inside * grid.voxel_ml,
             "image_mean": whole.mean,
             "image_sd": whole.sd,
-            "image_max_abs": whole.max_abs,
+            "image_min": whole.minimum,
+            "image_max": whole.maximum,
             "is_primary": outline.is_primary,
             "steps": canonical_json([step.plain() for step in self.steps(box, outline, read)]).decode(),
         }

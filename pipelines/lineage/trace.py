@@ -140,7 +140,7 @@ def _volume(row: Row) -> Row:
     grid |= {f"{name}_mm": [row[f"{name}_{a}_mm"] for a in axes] for name in ("spacing", "origin")}
     crop = {"lower": [row[f"crop_{a}"] for a in axes], "size": grid["size"]}
     mask = {name: row[name] for name in ("n_voxels", "volume_ml", "mask_hash")}
-    image = {name: row[name] for name in ("image_hash", "image_mean", "image_sd", "image_max_abs")}
+    image = {name: row[name] for name in ("image_hash", "image_mean", "image_sd", "image_min", "image_max")}
     return {"grid": {**grid, "direction": json.loads(row["direction"])}, "image": image, "mask": mask, "crop": crop}
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import SimpleITK as sitk
 
@@ -38,16 +38,23 @@ class WholeImage:
     Args:
         mean: The mean of all its voxels.
         sd: Their standard deviation as ITK computes it (divisor n − 1).
-        max_abs: The largest magnitude among them.
+        minimum: The smallest of them.
+        maximum: The largest of them.
         size: Its size in voxels along x, y, z.
         lower: The index in it of the crop's first voxel.
+        origin_mm: Where its first voxel lies in the patient; computed from the crop's it would be rounded.
+        beyond: What a filter sees that looks beyond the crop into the image: `refuse` says that more should have been
+            stored; `repeat` is the crop's edge again, for a region that was moved or grown after it was stored.
     """
 
     mean: float
     sd: float
-    max_abs: float
+    minimum: float
+    maximum: float
     size: tuple[int, int, int]
     lower: tuple[int, int, int]
+    origin_mm: tuple[float, float, float]
+    beyond: Literal["refuse", "repeat"] = "refuse"
 
 
 class Extractor(Protocol):

@@ -209,7 +209,9 @@ def _from_first_voxel(crop: sitk.Image, whole: WholeImage) -> sitk.Image:
     own, an integer image comes back exactly but for the last bit, and ITK then cuts off the fraction and does not
     round: there a value of the whole image may differ by one unit from that of a crop, as it does between platforms.
     """
-    return sitk.ConstantPad(crop, whole.lower, (0, 0, 0), 0)
+    padded = sitk.ConstantPad(crop, whole.lower, (0, 0, 0), 0)
+    padded.SetOrigin(whole.origin_mm)
+    return padded
 
 
 def _refusal(error: Exception, image: sitk.Image, mask: sitk.Image) -> ExtractionError:

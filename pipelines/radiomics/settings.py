@@ -25,10 +25,13 @@ from pipelines.radiomics.definitions import (
 LOG_REACH_SIGMA = 24.0
 """Beyond 24 σ even an edge of 3,000 HU leaves no float32 unit of ITK's recursive Gaussian's answer."""
 
-SPLINE_REACH_VOXELS = 24
-"""The cubic spline's prefilter has the pole √3 − 2: after 24 voxels 2e-14 of a value is left."""
+LOG_SHORTEST_VOXELS = 4
+"""ITK's recursive Gaussian needs so many voxels in a line."""
 
-LBP3D_REACH_VOXELS = 30
+SPLINE_REACH_VOXELS = 28
+"""The cubic spline's prefilter has the pole √3 − 2: after 26 voxels 1e-15 of a value is left; two more for rounding."""
+
+LBP3D_REACH_VOXELS = 48
 """The same prefilter, whose result is compared with its center: a sign, so the last digit counts."""
 
 
@@ -171,7 +174,7 @@ class ExtractionSettings:
         )
 
     def _filter_voxels(self) -> int:
-        reach = {"Gradient": 1}
+        reach = {"Gradient": 1, "LoG": LOG_SHORTEST_VOXELS}
         if "Wavelet" in self.image_types:
             from pywt import Wavelet
 

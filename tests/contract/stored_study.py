@@ -122,7 +122,8 @@ def stored_case(
         "direction": "[]",
         **{f"full_size_{axis}": size + 2 * pad for axis in "xyz"},
         **{f"crop_{axis}": pad for axis in "xyz"},
-        **{"n_voxels": int(inside.sum()), "volume_ml": 1.0, "image_mean": 1.0, "image_sd": 2.0, "image_max_abs": 90.0},
+        **{"n_voxels": int(inside.sum()), "volume_ml": 1.0, "image_mean": 1.0, "image_sd": 2.0},
+        **{"image_min": -50.0, "image_max": 90.0, **{f"full_origin_{axis}_mm": 0.0 for axis in "xyz"}},
         "is_primary": observer in ("", "a"),
         "steps": "[]",
     }

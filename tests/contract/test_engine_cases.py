@@ -1,4 +1,4 @@
-"""The fast engine equals PyRadiomics on real images, in files and in memory, whole and cut.
+"""The fast engine equals PyRadiomics on real images, in files and in memory.
 
 `RADMILL_ENGINE_PATIENTS=20` compares as many patients of the sarcoma cohort; the quick suite takes two.
 """
@@ -12,13 +12,9 @@ import pytest
 import SimpleITK as sitk
 
 from featurestore.errors import FaultError
-from pipelines.images.cropping import crop, crop_box, roi_box
 from pipelines.images.files import write_image
-from pipelines.images.grid import Grid
 from pipelines.radiomics import FastEngine
 from pipelines.radiomics.agreement import disagreements, relative_differences
-from pipelines.radiomics.base import WholeImage
-from pipelines.radiomics.settings import ExtractionSettings
 
 N_PATIENTS = int(os.environ.get("RADMILL_ENGINE_PATIENTS", "2"))
 CLASSES = dict.fromkeys(["firstorder", "glcm", "gldm", "glrlm", "glszm", "ngtdm", "shape"])
@@ -49,21 +45,6 @@ def reference(content: dict[str, Any]) -> Any:
     return module.PyRadiomicsEngine(content)
 
 
-def stored(image: sitk.Image, mask: sitk.Image, content: dict[str, Any]) -> tuple[sitk.Image, sitk.Image, WholeImage]:
-    """Returns a crop as ingest stores it."""
-    box = crop_box(Grid.of(image), roi_box(mask), *ExtractionSettings.read(content).required_margin())
-    statistics = sitk.StatisticsImageFilter()
-    statistics.Execute(image)
-    numbers = WholeImage(
-        mean=statistics.GetMean(),
-        sd=statistics.GetSigma(),
-        max_abs=max(abs(statistics.GetMinimum()), abs(statistics.GetMaximum())),
-        size=image.GetSize(),
-        lower=box.lower,
-    )
-    return crop(image, box), crop(mask, box), numbers
-
-
 @pytest.mark.data
 @pytest.mark.parametrize(
     ("case", "variant"),
@@ -86,19 +67,6 @@ def test_sarcomas_agree_in_ct_pet_and_mr(test_data: Path) -> None:
             image, mask = patient / f"{modality}.nii.gz", patient / f"{modality}_mask.nii.gz"
             expected = stock.execute(sitk.ReadImage(str(image)), sitk.ReadImage(str(mask)))
             assert not disagreements(expected, engine.execute(image, mask)), (patient.name, modality)
-
-
-@pytest.mark.data
-@pytest.mark.parametrize("variant", ["plain", "normalized", "resampled", "resampled normalized", "resegmented"])
-def test_a_stored_case_has_the_features_of_its_image(test_data: Path, variant: str) -> None:
-    """Values come from the crop and, where they must, from numbers of the whole image."""
-    image, mask = (sitk.ReadImage(str(test_data / "pyradiomics" / f"lung1_{kind}.nrrd")) for kind in ("image", "label"))
-    scaled = {} if "normalized" in variant else SCALED
-    setting = {**VARIANTS[variant], **({"interpolator": "sitkBSpline"} if "resampled" in variant else {})}
-    content = settings(setting, {**FILTERS, "LoG": {"sigma": [1.0]}, **scaled})
-    engine = FastEngine(content)
-    expected = engine.execute(image, mask)
-    assert not disagreements(expected, engine.execute(*stored(image, mask, content)))
 
 
 @pytest.mark.data

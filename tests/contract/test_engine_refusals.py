@@ -1,5 +1,6 @@
 """The fast engine says what is wrong with a case, and gives PyRadiomics's value wherever there is one."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -117,11 +118,15 @@ def test_settings_that_are_not_legal_are_refused_by_name(setting: dict[str, Any]
         engine(**setting)
 
 
-def test_a_crop_whose_filter_needs_more_than_its_numbers_is_refused() -> None:
-    numbers = WholeImage(mean=0.0, sd=80.0, max_abs=300.0, size=(20, 20, 20), lower=(1, 1, 1))
+def test_a_crop_around_which_too_little_was_stored_is_refused() -> None:
+    numbers = {"mean": 0.0, "sd": 80.0, "minimum": -300.0, "maximum": 300.0}
+    whole = WholeImage(**numbers, size=(60, 60, 60), lower=(20, 20, 20), origin_mm=(0.0, 0.0, 0.0))
     crop = sitk.GetImageFromArray(voxels()), sitk.GetImageFromArray(block())
-    with pytest.raises(EngineError, match="Square"):
-        engine({"Square": {}}, normalize=True).execute(*crop, numbers)
+    assert engine().execute(*crop, whole)
+    with pytest.raises(EngineError, match="its crop begins at"):
+        engine({"LoG": {"sigma": [1.0]}}).execute(*crop, whole)
+    moved = replace(whole, beyond="repeat")
+    assert engine({"LoG": {"sigma": [1.0]}}).execute(*crop, moved)
 
 
 def test_gaps_outside_the_region_count_as_zero_as_itk_reads_them(tmp_path: Path) -> None:

@@ -224,7 +224,7 @@ def test_another_feature_set_stops_before_anything_is_written(study: Study) -> N
         (
             {"setting": {"resampledPixelSpacing": [1, 1, 1]}},
             {"mm": 10, "voxels": 20},
-            r"margin.mm to 10 and margin.voxels to 32",
+            r"margin.mm to 10 and margin.voxels to 36",
         ),
     ],
 )

@@ -111,7 +111,9 @@ def test_dicom_and_nifti_of_the_same_voxels_store_the_same_case(cohort) -> None:
     cut = image[x : x + size[0], y : y + size[1], z : z + size[2]]
     assert np.array_equal(sitk.GetArrayFromImage(cut), volume.array())
     assert mask.array().sum() == stored["n_voxels"] == 4 * 6 * 6
-    assert stored["image_max_abs"] == np.abs(sitk.GetArrayFromImage(image)).max()
+    voxels = sitk.GetArrayFromImage(image)
+    assert (stored["image_min"], stored["image_max"]) == (voxels.min(), voxels.max())
+    assert [stored[f"full_origin_{axis}_mm"] for axis in "xyz"] == list(image.GetOrigin())
 
 
 def test_hospital_waits_until_its_files_are_still(cohort, spy) -> None:

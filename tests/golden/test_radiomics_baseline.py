@@ -52,8 +52,9 @@ def region(mask: sitk.Image, column: "pd.Series[str]") -> sitk.Image:
 def stored(image: sitk.Image, mask: sitk.Image) -> tuple[sitk.Image, sitk.Image, WholeImage]:
     """Returns a crop as ingest stores it."""
     box = crop_box(Grid.of(image), roi_box(mask), 0.0, 40)
-    numbers = WholeImage(mean=0.0, sd=1.0, max_abs=1.0, size=image.GetSize(), lower=box.lower)
-    return crop(image, box), crop(mask, box), numbers
+    numbers = {"mean": 0.0, "sd": 1.0, "minimum": -1.0, "maximum": 1.0}
+    whole = WholeImage(**numbers, size=image.GetSize(), lower=box.lower, origin_mm=image.GetOrigin())
+    return crop(image, box), crop(mask, box), whole
 
 
 @pytest.mark.data

@@ -40,7 +40,8 @@ def stored(
     if settings.resampled_spacing_mm() is not None:
         mm, voxels = 0.0, max(settings.reach_voxels(image.GetSpacing()))
     box = crop_box(Grid.of(image), roi_box(mask), mm, voxels)
-    whole = WholeImage(mean=0.0, sd=1.0, max_abs=1.0, size=image.GetSize(), lower=box.lower)
+    numbers = {"mean": 0.0, "sd": 1.0, "minimum": -1.0, "maximum": 1.0}
+    whole = WholeImage(**numbers, size=image.GetSize(), lower=box.lower, origin_mm=image.GetOrigin())
     return crop(image, box), crop(mask, box), whole
 
 

@@ -131,7 +131,7 @@ def test_the_fingerprint_is_of_what_decides_values() -> None:
 
 def test_the_margin_is_what_filters_reach() -> None:
     assert settings().required_margin() == (0.0, 0)
-    assert settings(imageType={"LoG": {"sigma": [1, 3.5]}}).required_margin() == (84.0, 0)
+    assert settings(imageType={"LoG": {"sigma": [1, 3.5]}}).required_margin() == (84.0, 4)
     assert settings(imageType={"Wavelet": {}}).required_margin() == (0.0, 3)
     assert settings(imageType={"Wavelet": {"wavelet": "db4", "level": 2, "start_level": 1}}).required_margin() == (
         0.0,
@@ -144,7 +144,7 @@ def test_the_margin_is_what_filters_reach() -> None:
 
 def test_resampling_reaches_its_pad_and_the_spline_beyond() -> None:
     made = settings(setting={"resampledPixelSpacing": [2, 2, 0], "padDistance": 4})
-    assert made.reach_voxels((1.0, 0.8, 3.0)) == (12 + 24, 15 + 24, 6 + 24)
+    assert made.reach_voxels((1.0, 0.8, 3.0)) == (12 + 28, 15 + 28, 6 + 28)
     assert settings(setting={"resampledPixelSpacing": [2, 2, 2], "interpolator": None}).required_margin() == (0.0, 0)
 
 

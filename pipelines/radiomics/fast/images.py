@@ -64,7 +64,8 @@ def _whole_wavelet(scene: Scene, now: dict[str, Any], flat_axis: int | None) -> 
     """Yields the bands of an image shorter than the filter, from PyWavelets itself."""
     axes = [axis for axis in (2, 1, 0) if axis != flat_axis]
     data = np.pad(scene.voxels, [(0, size % 2) for size in scene.voxels.shape], "wrap")
-    box = tuple(slice(low, low + size) for low, size in zip(scene.lower, scene.inside.shape, strict=True))
+    lower = np.subtract(scene.lower, scene.start)
+    box = tuple(slice(low, low + size) for low, size in zip(lower, scene.inside.shape, strict=True))
     lowest = "a" * len(axes)
     for step in range(now["start_level"] + now["level"]):
         bands = pywt.swtn(data, now["wavelet"], level=1, start_level=0, axes=axes)[0]

@@ -9,7 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pipelines.images.geometry import compare_grids
-from pipelines.radiomics.fast.picture import Picture, picture_of
+from pipelines.radiomics.fast.picture import Picture, as_index, picture_of
 from pipelines.radiomics.fast.problems import (
     EmptyMaskError,
     GridMismatchError,
@@ -99,7 +99,7 @@ def find_region(mask: Picture, label: int) -> BoxedRegion:
     inside = np.zeros((z1 - z0, y1 - y0, x1 - x0), dtype=np.bool_)
     for z, (y, x, part) in parts.items():
         inside[z - z0, y - y0 : y - y0 + part.shape[0], x - x0 : x - x0 + part.shape[1]] = part
-    return BoxedRegion(inside, (z0, int(y0), int(x0)))
+    return BoxedRegion(inside, as_index(np.array([z0, y0, x0]) + mask.start))
 
 
 def _nothing_found(mask: Picture, label: int) -> EmptyMaskError | LabelAbsentError:

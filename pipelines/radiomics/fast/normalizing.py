@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-import SimpleITK as sitk
 from numpy.typing import NDArray
 
 
@@ -29,12 +28,3 @@ class Normalization:
         if self.outliers is not None:
             normalized = np.clip(normalized, -self.outliers, self.outliers)
         return normalized * self.scale
-
-
-def mean_and_sd(image: sitk.Image) -> tuple[float, float]:
-    """Returns mean and standard deviation of all voxels, summed by one thread."""
-    statistics = sitk.StatisticsImageFilter()
-    statistics.SetNumberOfThreads(1)
-    statistics.SetNumberOfWorkUnits(1)
-    statistics.Execute(image)
-    return statistics.GetMean(), statistics.GetSigma()

@@ -22,6 +22,7 @@ class Picture:
         load: Reads the box from one index up to another (excluded), both (z, y, x).
         walk: Yields one slice (y, x) after the other; a slice may be gone when the next one comes.
         source: The image itself where it is in memory as a whole.
+        start: Index of the first voxel that `walk` comes to, (z, y, x).
     """
 
     header: sitk.Image
@@ -29,6 +30,7 @@ class Picture:
     load: Callable[[Index, Index], NDArray[np.generic]]
     walk: Callable[[], Iterator[NDArray[np.generic]]]
     source: sitk.Image | None = None
+    start: Index = (0, 0, 0)
 
     @property
     def shape(self) -> tuple[int, int, int]:

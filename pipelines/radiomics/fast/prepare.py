@@ -11,22 +11,26 @@ import pywt
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from pipelines.radiomics.base import EngineError, WholeImage
-from pipelines.radiomics.fast.log_filter import REACH_SIGMA, SHORTEST_LINE
+from pipelines.images.statistics import Statistics
+from pipelines.radiomics.base import WholeImage
 from pipelines.radiomics.fast.masks import BoxedRegion, check_size, find_region, match_grid, open_mask
-from pipelines.radiomics.fast.normalizing import Normalization, mean_and_sd
+from pipelines.radiomics.fast.normalizing import Normalization
 from pipelines.radiomics.fast.picture import Index, Picture, as_index, picture_of
+from pipelines.radiomics.fast.placing import placed_image, placed_mask
 from pipelines.radiomics.fast.problems import FlatImageError, NotFiniteError, RegionTooSmallError
 from pipelines.radiomics.fast.reading import open_picture
-from pipelines.radiomics.fast.resampling import Origin, new_spacing, resample, target_grid
+from pipelines.radiomics.fast.resampling import new_spacing, resample, target_grid
 from pipelines.radiomics.fast.scene import Scene
 from pipelines.radiomics.fast.wavelet import is_tiny
-from pipelines.radiomics.settings import ExtractionSettings
+from pipelines.radiomics.settings import (
+    LBP3D_REACH_VOXELS,
+    LOG_REACH_SIGMA,
+    LOG_SHORTEST_VOXELS,
+    ExtractionSettings,
+)
 
 Source: TypeAlias = sitk.Image | Path | str
 Voxels: TypeAlias = NDArray[Any]
-# The spline behind LBP3D is compared with a voxel: its last digit must be that of the whole image.
-LBP3D_REACH = 48
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +61,8 @@ def prepare(image: Source, mask: Source, settings: ExtractionSettings, whole: Wh
     now: dict[str, Any] = settings.effective()
     picture = open_picture(image, "image")
     outline = open_mask(mask, now["label_channel"])
+    if whole is not None:
+        picture, outline = placed_image(picture, whole), placed_mask(outline, whole)
     if settings.resampled_spacing_mm() is not None:
         region = find_region(outline, now["label"])
         scene, found = _resampled(picture, outline, region, settings, whole)
@@ -83,21 +89,27 @@ def reach_voxels(settings: ExtractionSettings, spacing_mm: tuple[float, float, f
         now: dict[str, Any] = settings.effective(image_type)
         if image_type == "LoG":
             widest = max(now["sigma"], default=0.0)
-            reach = np.maximum(reach, [max(SHORTEST_LINE, math.ceil(REACH_SIGMA * widest / s)) for s in spacing_mm])
+            needed = [max(LOG_SHORTEST_VOXELS, math.ceil(LOG_REACH_SIGMA * widest / step)) for step in spacing_mm]
+            reach = np.maximum(reach, needed)
         elif image_type == "Wavelet":
-            reach = np.maximum(reach, (now["level"] + now["start_level"]) * (pywt.Wavelet(now["wavelet"]).dec_len // 2))
+            reach = np.maximum(reach, _wavelet_reach(now))
         elif image_type == "Gradient":
             reach = np.maximum(reach, 1)
         elif image_type == "LBP2D":
             reach = np.maximum(reach, math.ceil(now["lbp2DRadius"]) + 1)
         elif image_type == "LBP3D":
-            reach = np.maximum(reach, math.ceil(now["lbp3DIcosphereRadius"]) + LBP3D_REACH)
+            reach = np.maximum(reach, math.ceil(now["lbp3DIcosphereRadius"]) + LBP3D_REACH_VOXELS)
     return reach
+
+
+def _wavelet_reach(now: Mapping[str, Any]) -> int:
+    return int((now["level"] + now["start_level"]) * (pywt.Wavelet(now["wavelet"]).dec_len // 2))
 
 
 def _cut(picture: Picture, region: BoxedRegion, settings: ExtractionSettings, whole: WholeImage | None) -> Scene:
     now: dict[str, Any] = settings.effective()
-    normalization = _normalization(picture, settings, whole)
+    statistics = _statistics(picture, settings, whole)
+    normalization = _normalization(statistics, now)
     scene = Scene(
         voxels=np.empty((0, 0, 0)),
         start=(0, 0, 0),
@@ -114,7 +126,7 @@ def _cut(picture: Picture, region: BoxedRegion, settings: ExtractionSettings, wh
         scene,
         voxels=part if normalization is None else normalization.apply(part),
         start=first,
-        max_abs=_largest(picture, settings, whole, normalization),
+        max_abs=_largest(statistics, normalization),
     )
 
 
@@ -128,8 +140,11 @@ def _held(scene: Scene, settings: ExtractionSettings) -> tuple[Index, Index]:
         # Near an edge the transform takes up what lies at the other end.
         now: dict[str, Any] = settings.effective("Wavelet")
         flat_axis = now["force2Ddimension"] if now["force2D"] else None
-        wraps = (first < 0) | (last > domain) | is_tiny(scene, now["wavelet"], flat_axis)
-        first, last = np.where(wraps, 0, first), np.where(wraps, domain, last)
+        lower, taps = np.array(scene.lower), _wavelet_reach(now)
+        is_near = (lower < taps) | (lower + scene.inside.shape + taps > domain)
+        if is_tiny(scene, now["wavelet"], flat_axis):
+            is_near |= domain < pywt.Wavelet(now["wavelet"]).dec_len
+        first, last = np.where(is_near, 0, first), np.where(is_near, domain, last)
     first, last = np.maximum(first, 0), np.minimum(last, domain)
     return as_index(first), as_index(last)
 
@@ -147,35 +162,33 @@ def _limited(scene: Scene, picture: Picture, pad: int, normalization: Normalizat
     )
 
 
-def _normalization(picture: Picture, settings: ExtractionSettings, whole: WholeImage | None) -> Normalization | None:
-    now: dict[str, Any] = settings.effective()
-    if not now["normalize"]:
+def _normalization(statistics: Statistics | None, now: Mapping[str, Any]) -> Normalization | None:
+    if statistics is None or not now["normalize"]:
         return None
-    if whole is not None:
-        mean, sd = whole.mean, whole.sd
-    else:
-        mean, sd = mean_and_sd(picture.image())
-    if not sd > 0:
-        raise FlatImageError(f"the standard deviation of the image is {sd:g}")
-    return Normalization(mean=mean, sd=sd, scale=now["normalizeScale"], outliers=now["removeOutliers"])
+    if not statistics.sd > 0:
+        raise FlatImageError(f"the standard deviation of the image is {statistics.sd:g}")
+    return Normalization(
+        mean=statistics.mean, sd=statistics.sd, scale=now["normalizeScale"], outliers=now["removeOutliers"]
+    )
 
 
-def _largest(
-    picture: Picture, settings: ExtractionSettings, whole: WholeImage | None, normalization: Normalization | None
-) -> float | None:
-    keys = [key for key in settings.whole_image_keys() if key.startswith("imageType.")]
-    if not keys:
+def _statistics(picture: Picture, settings: ExtractionSettings, whole: WholeImage | None) -> Statistics | None:
+    """Returns the numbers of the whole image where something needs them."""
+    now = settings.effective()
+    is_cut = now["preCrop"] or settings.resampled_spacing_mm() is not None  # filters then scale by what is left
+    if not (now["normalize"] or (settings.whole_image_keys() and not is_cut)):
         return None
     if whole is not None:
-        if normalization is not None:
-            raise EngineError(
-                f"{', '.join(keys)} after normalization need the whole image, and this is a crop of it",
-                remedy="leave normalize or these image types out, or give the whole image",
-            )
-        return whole.max_abs
-    voxels = picture.voxels()
-    ends = np.array([voxels.min(), voxels.max()])
-    return float(np.abs(ends.astype(np.float64) if normalization is None else normalization.apply(ends)).max())
+        return Statistics(mean=whole.mean, sd=whole.sd, minimum=whole.minimum, maximum=whole.maximum)
+    return Statistics.of(picture.image())
+
+
+def _largest(statistics: Statistics | None, normalization: Normalization | None) -> float | None:
+    """Returns the largest magnitude in the image that is filtered: normalization keeps the order of gray values."""
+    if statistics is None:
+        return None
+    ends = np.array([statistics.minimum, statistics.maximum])
+    return float(np.abs(ends if normalization is None else normalization.apply(ends)).max())
 
 
 def _resampled(
@@ -183,7 +196,7 @@ def _resampled(
 ) -> tuple[Scene, BoxedRegion]:
     now: dict[str, Any] = settings.effective()
     spacing = new_spacing(mask, region, now["resampledPixelSpacing"])
-    normalization = _normalization(picture, settings, whole)
+    normalization = _normalization(_statistics(picture, settings, whole), now)
     if np.allclose(picture.header.GetSpacing(), spacing):
         matched = match_grid(picture, mask, now["label"], now["geometryTolerance"], correct=True)
         region = find_region(matched, now["label"])
@@ -196,9 +209,7 @@ def _resampled(
             lower=region.lower,
         )
         return _limited(empty, picture, now["padDistance"], normalization), region
-    size = np.array(whole.size if whole else mask.size)
-    origin = Origin(size=size, lower=np.array(whole.lower if whole else (0, 0, 0)))
-    target = target_grid(mask, region, spacing, now["padDistance"], origin)
+    target = target_grid(mask, region, spacing, now["padDistance"])
     source = picture if normalization is None else _normalized(picture, normalization)
     image, outline = resample(source, mask, region, target, now["interpolator"])
     region = find_region(picture_of(outline), now["label"])

@@ -17,19 +17,6 @@ SPLINE_TOO_THIN = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Origin:
-    """Where a stored crop lies in the image it was cut from, (x, y, z).
-
-    Args:
-        size: Size of that image in voxels.
-        lower: Index in it of the crop's first voxel.
-    """
-
-    size: NDArray[np.int64]
-    lower: NDArray[np.int64]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Target:
     """A grid to resample to, (x, y, z)."""
 
@@ -46,9 +33,7 @@ def new_spacing(mask: Picture, region: BoxedRegion, wanted: list[float]) -> NDAr
     return np.where(thick, spacing, own)
 
 
-def target_grid(
-    mask: Picture, region: BoxedRegion, spacing_mm: NDArray[np.float64], pad: int, origin: Origin
-) -> Target:
+def target_grid(mask: Picture, region: BoxedRegion, spacing_mm: NDArray[np.float64], pad: int) -> Target:
     """Returns PyRadiomics's grid: aligned with the corner of the whole mask, the region's box and some padding.
 
     Args:
@@ -56,17 +41,16 @@ def target_grid(
         region: The region in it.
         spacing_mm: Spacing to resample to (x, y, z).
         pad: Padding in new voxels (`padDistance`).
-        origin: What the mask was cut from.
 
     Source: PyRadiomics, imageoperations.resampleImage.
     """
     own = np.array(mask.header.GetSpacing())
     ratio = own / spacing_mm
-    lower = np.array(region.lower[::-1]) + origin.lower
+    lower = np.array(region.lower[::-1])
     size = np.array(region.inside.shape[::-1])
     first = np.maximum(np.floor((lower - 0.5) * ratio - pad), 0)
-    last = np.minimum(np.ceil((lower + size - 0.5) * ratio + pad), np.ceil(origin.size * ratio) - 1)
-    place = 0.5 * (spacing_mm - own) / own + first / ratio - origin.lower
+    last = np.minimum(np.ceil((lower + size - 0.5) * ratio + pad), np.ceil(np.array(mask.size) * ratio) - 1)
+    place = 0.5 * (spacing_mm - own) / own + first / ratio
     return Target(
         spacing_mm=spacing_mm,
         origin_mm=mask.header.TransformContinuousIndexToPhysicalPoint(place.tolist()),
@@ -124,6 +108,8 @@ def _needed(image: Picture, mask: Picture, target: Target, *, in_place: bool) ->
     part = image.load(as_index(first[::-1]), as_index(last[::-1]))
     if not in_place or part.dtype != np.float64:
         return image.part(np.ascontiguousarray(part), tuple(first[::-1]))
-    empty = np.zeros(image.shape, dtype=np.float64)
-    empty[first[2] : last[2], first[1] : last[1], first[0] : last[0]] = part
-    return image.part(empty, (0, 0, 0))
+    padded = sitk.ConstantPad(sitk.GetImageFromArray(part), [int(n) for n in first], [0, 0, 0], 0)
+    padded.SetOrigin(image.header.GetOrigin())
+    padded.SetSpacing(image.header.GetSpacing())
+    padded.SetDirection(image.header.GetDirection())
+    return padded
