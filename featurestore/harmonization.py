@@ -15,11 +15,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from featurestore.covariates import refuse_lacking
 from featurestore.errors import InputError
 from featurestore.fingerprints import array_digest, combined_digest, digest
 from featurestore.priors import Shift, bayes_shift, raw_shift
 
 Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
 Prior = Literal["parametric", "nonparametric", "none"]
 
 MINIMUM_IN_FIT = 3
@@ -30,12 +32,6 @@ MINIMUM_CASES = 20
 
 _RELATIVE_SD_FLOOR = 1e-10
 """A column that varies less than this share of its magnitude holds rounding and is left as it is."""
-
-
-class LabelCovariateError(InputError):
-    """The outcome is kept as a covariate, which writes it into the features."""
-
-    default_remedy = "take it out of the covariates; harmonization must not know the outcome"
 
 
 class ConfoundedError(InputError):
@@ -77,33 +73,6 @@ class CombatRules:
     reference: str | None = None
     covariates: tuple[str, ...] = ()
     minimum_cases: int = MINIMUM_CASES
-
-    def refuse_label(self, *names: str) -> None:
-        """Checks that none of the outcome's names is a covariate.
-
-        Raises:
-            LabelCovariateError: One is.
-        """
-        found = sorted(set(self.covariates) & set(names))
-        if found:
-            raise LabelCovariateError(f"{found[0]} is the outcome", where="covariates")
-
-
-def refuse_telling(covariates: Floats, names: Sequence[str], y: NDArray[np.int8]) -> None:
-    """Checks that no covariate has the outcome's values under another name.
-
-    Args:
-        covariates: Shape (n, q).
-        names: Of the columns.
-        y: Labels, shape (n,).
-
-    Raises:
-        LabelCovariateError: A covariate takes one value in all of one class and another in all of the other.
-    """
-    for name, column in zip(names, covariates.T, strict=True):
-        values = [set(column[y == label].tolist()) for label in (0, 1)]
-        if all(len(found) == 1 for found in values) and values[0] != values[1]:
-            raise LabelCovariateError(f"{name} has the outcome's values", where="covariates")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -157,6 +126,7 @@ class Combat:
         sd: The pooled standard deviation within centers, shape (p,); 0 where a column is left as it is.
         gamma: Each center's shift, shape (b, p).
         delta: Each center's variance, as a share of the pooled one, shape (b, p).
+        own: Which columns of X are the covariates, shape (q,), where they are among them; these stay as they are.
     """
 
     rules: CombatRules
@@ -166,10 +136,16 @@ class Combat:
     sd: Floats
     gamma: Floats
     delta: Floats
+    own: Indices | None = None
 
     @classmethod
     def fit(
-        cls, X: Floats, center: NDArray[np.str_], rules: CombatRules | None = None, covariates: Floats | None = None
+        cls,
+        X: Floats,
+        center: NDArray[np.str_],
+        rules: CombatRules | None = None,
+        covariates: Floats | None = None,
+        own: Indices | None = None,
     ) -> "Combat":
         """Learns from features without missing values.
 
@@ -177,7 +153,8 @@ class Combat:
             X: Features, shape (n, p).
             center: The center of each row, shape (n,).
             rules: How.
-            covariates: What is kept, shape (n, q), numbers; categories as 0 and 1.
+            covariates: What is kept, shape (n, q), numbers; categories as 0 and 1; or
+            own: which columns of X are kept, shape (q,).
 
         Raises:
             TooFewCasesError: There is one center only, or one with too few rows.
@@ -187,41 +164,56 @@ class Combat:
         rules = rules or CombatRules()
         names, at, counts = np.unique(center, return_inverse=True, return_counts=True)
         _check_fit(names.tolist(), counts, rules)
-        C = _columns(covariates, len(X))
+        C = _columns(covariates if own is None else X[:, own], len(X))
         one_hot = np.eye(len(names))[at]
         design = np.hstack([one_hot, C])
         if np.linalg.matrix_rank(design) < design.shape[1]:
             raise ConfoundedError(f"of {', '.join(rules.covariates) or 'the covariates'}", where="harmonization")
         effects = np.linalg.lstsq(design, X, rcond=None)[0]
-        own = names == rules.reference if rules.reference is not None else np.ones(len(names), np.bool_)
-        mean = (counts * own / counts[own].sum()) @ effects[: len(names)]
-        rows = own[at]
+        base = names == rules.reference if rules.reference is not None else np.ones(len(names), np.bool_)
+        mean = (counts * base / counts[base].sum()) @ effects[: len(names)]
+        rows = base[at]
         variance = ((X - design @ effects)[rows] ** 2).mean(axis=0)
         sd = np.sqrt(variance)
         sd = np.where(sd > _RELATIVE_SD_FLOOR * np.abs(X).max(axis=0), sd, 0.0)
+        sd[[] if own is None else own] = 0.0
         beta = np.where(sd > 0, effects[len(names) :], 0.0)
         Z = _standardized(X, mean, C @ beta, sd)
         shifts = [_shift(Z[at == i], sd > 0, rules.prior) for i in range(len(names))]
         gamma, delta = np.array([s.gamma for s in shifts]), np.array([s.delta for s in shifts])
         if rules.reference is not None:
-            gamma[own], delta[own] = 0.0, 1.0
-        return cls(rules=rules, centers=tuple(names.tolist()), mean=mean, beta=beta, sd=sd, gamma=gamma, delta=delta)
+            gamma[base], delta[base] = 0.0, 1.0
+        fitted = {"mean": mean, "beta": beta, "sd": sd, "gamma": gamma, "delta": delta}
+        return cls(rules=rules, centers=tuple(names.tolist()), own=own, **fitted)
 
-    def to_arrays(self) -> dict[str, Floats]:
-        """Returns the arrays that a package stores; covariates have no place there."""
-        return {f"combat.{name}": getattr(self, name) for name in ("mean", "sd", "gamma", "delta")}
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Returns the arrays that a package stores; covariates that are no columns of X have no place there."""
+        kept = {} if self.own is None else {"combat.beta": self.beta, "combat.own": self.own}
+        return {**{f"combat.{name}": getattr(self, name) for name in ("mean", "sd", "gamma", "delta")}, **kept}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], centers: Sequence[str], rules: CombatRules) -> "Combat":
         """Builds the fit that `to_arrays` described."""
         found = {name: np.array(arrays[f"combat.{name}"], np.float64) for name in ("mean", "sd", "gamma", "delta")}
-        return cls(rules=rules, centers=tuple(centers), beta=np.empty((0, len(found["mean"]))), **found)
+        own = arrays.get("combat.own")
+        beta = np.empty((0, len(found["mean"]))) if own is None else np.array(arrays["combat.beta"], np.float64)
+        return cls(rules=rules, centers=tuple(centers), beta=beta, own=own, **found)
+
+    def refuse_lacking(self, X: Floats) -> None:
+        """Checks features as measured, shape (n, p): a covariate must not be filled by a guess.
+
+        Raises:
+            CovariateMissingError: A row lacks one.
+        """
+        if self.own is not None:
+            refuse_lacking(X, self.own, self.rules.covariates)
 
     @property
     def digest(self) -> str:
         """The identity of all that decides what it does."""
         arrays = (self.mean, self.beta, self.sd, self.gamma, self.delta)
-        return digest([list(self.centers), *map(array_digest, arrays)])
+        own = [] if self.own is None else [array_digest(self.own)]
+        return digest([list(self.centers), *map(array_digest, arrays), *own])
 
     def transform(
         self,
@@ -242,7 +234,7 @@ class Combat:
             UnseenCenterError: A row's center is in neither.
             OtherFitError: An adapter belongs to another fit.
         """
-        kept = _columns(covariates, len(X)) @ self.beta
+        kept = self._kept(X, covariates)
         found = np.array(X, dtype=np.float64)
         for name in np.unique(center).tolist():
             rows = center == name
@@ -268,7 +260,7 @@ class Combat:
         if len(X) < self.rules.minimum_cases:
             raise TooFewCasesError(f"{len(X)} cases, {self.rules.minimum_cases} are needed", where=f"center {center}")
         order = np.argsort(np.asarray(case_ids), kind="stable")  # sums in one order: same list, same bits
-        Z = _standardized(X, self.mean, _columns(covariates, len(X)) @ self.beta, self.sd)[order]
+        Z = _standardized(X, self.mean, self._kept(X, covariates), self.sd)[order]
         shift = _shift(Z, self.sd > 0, self.rules.prior)
         return Adapter(
             center=center,
@@ -278,6 +270,9 @@ class Combat:
             gamma=shift.gamma,
             delta=shift.delta,
         )
+
+    def _kept(self, X: Floats, covariates: Floats | None) -> Floats:
+        return np.asarray(_columns(covariates if self.own is None else X[:, self.own], len(X)) @ self.beta)
 
     def _of(self, center: str, adapters: Mapping[str, Adapter]) -> tuple[Floats, Floats]:
         if center in self.centers:

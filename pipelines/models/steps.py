@@ -48,11 +48,13 @@ class Steps:
         harmonization: ComBat over centers.
         stability: The filter by agreement.
         redundancy: The absolute rank correlation from which on one of two features is dropped.
+        covariates: Which columns harmonization keeps the effect of, in the order of its rules.
     """
 
     harmonization: CombatRules | None = None
     stability: StabilityRule | None = None
     redundancy: float | None = None
+    covariates: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -76,7 +78,8 @@ def fit_harmonization(steps: Steps, filled: Floats, facts: RowFacts | None) -> C
     """Learns the centers' shifts from features without gaps; nothing when the model does not harmonize."""
     if steps.harmonization is None:
         return None
-    return Combat.fit(filled, _centers(facts), steps.harmonization)
+    own = np.array(steps.covariates, dtype=np.int64) if steps.covariates else None
+    return Combat.fit(filled, _centers(facts), steps.harmonization, own=own)
 
 
 def harmonized(combat: Combat | None, filled: Floats, facts: RowFacts | None) -> Floats:

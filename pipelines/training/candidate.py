@@ -101,7 +101,7 @@ def _harmonization(tuned: Tuned) -> dict[str, object]:
     combat = tuned.model.preparation.combat
     if combat is None:
         return {}
-    rules = {**asdict(combat.rules), "covariates": []}
+    rules = {**asdict(combat.rules), "covariates": list(combat.rules.covariates)}
     return {"harmonization": {"centers": list(combat.centers), "rules": rules, "fit": combat.digest}}
 
 

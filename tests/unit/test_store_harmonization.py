@@ -5,16 +5,22 @@ import inspect
 import numpy as np
 import pytest
 
+from featurestore.covariates import (
+    CovariateMissingError,
+    LabelCovariateError,
+    UnknownCovariateError,
+    covariate_columns,
+    refuse_label,
+    refuse_telling,
+)
 from featurestore.harmonization import (
     Adapter,
     Combat,
     CombatRules,
     ConfoundedError,
-    LabelCovariateError,
     OtherFitError,
     TooFewCasesError,
     UnseenCenterError,
-    refuse_telling,
 )
 
 P = 30
@@ -131,10 +137,40 @@ def test_an_effect_that_is_kept_stays(development: tuple[np.ndarray, np.ndarray]
 
 def test_the_outcome_is_no_covariate_under_any_name() -> None:
     with pytest.raises(LabelCovariateError, match="her2 is the outcome"):
-        CombatRules(covariates=("age", "her2")).refuse_label("her2", "ihc")
+        refuse_label(["age", "clinical.her2"], ["her2", "ihc"])
     y = np.array([0, 1, 1, 0], dtype=np.int8)
     with pytest.raises(LabelCovariateError, match="score has the outcome's values"):
         refuse_telling(np.array([[1.0, 7], [2, 3], [3, 3], [4, 7]]), ["age", "score"], y)
+    with pytest.raises(LabelCovariateError, match="months has the outcome's values"):
+        refuse_telling(np.array([[30.0], [1], [12], [48]]), ["months"], y)
+    with pytest.raises(UnknownCovariateError, match=r"clinical\.weight"):
+        covariate_columns(["clinical.age"], ["clinical.weight"])
+
+
+def test_a_covariate_among_the_columns_stays_as_it_is_and_travels_with_the_fit() -> None:
+    """The same fit as with the covariate apart, and the same after it was stored; who lacks it is refused."""
+    rng = np.random.default_rng(5)
+    center = np.repeat(["east", "north"], 40)
+    age = rng.normal(size=80) + (center == "east")
+    X = rng.normal(size=(80, P)) + age[:, None] * 3 + (center == "east")[:, None] * 2
+    whole = np.column_stack([X, age])
+    rules = CombatRules(covariates=("clinical.age",))
+    own = covariate_columns([*(f"f{i}" for i in range(P)), "clinical.age"], rules.covariates)
+    fit = Combat.fit(whole, center, rules, own=own)
+    moved = fit.transform(whole, center)
+    np.testing.assert_array_equal(moved[:, -1], age)
+    apart = Combat.fit(X, center, rules, age[:, None])
+    np.testing.assert_allclose(moved[:, :-1], apart.transform(X, center, age[:, None]), atol=1e-12)
+    stored = Combat.from_arrays(fit.to_arrays(), fit.centers, rules)
+    assert stored.digest == fit.digest
+    new = rng.normal(size=(25, P)) + 9
+    known = np.column_stack([new, rng.normal(size=25)])
+    names = [f"{i}" for i in range(25)]
+    adapters = {"west": stored.adapter(known, "west", names)}
+    assert np.isfinite(stored.transform(known, np.full(25, "west"), adapters=adapters)).all()
+    known[3, -1] = np.nan
+    with pytest.raises(CovariateMissingError, match=r"1 of 25 patients have no clinical\.age"):
+        stored.refuse_lacking(known)
 
 
 def test_a_covariate_that_is_the_center_is_named(development: tuple[np.ndarray, np.ndarray]) -> None:
