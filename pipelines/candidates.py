@@ -55,8 +55,8 @@ def candidates(workspace: Workspace, params: Params) -> list[Candidate]:
     path = workspace.evaluation / "metrics.json"
     metrics = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     found = [
-        Candidate(name=name, service=model.service, metrics=metrics[name])
-        for name, model in params.models.items()
+        Candidate(name=name, service=params.service_of_model(name), metrics=metrics[name])
+        for name in params.all_models()
         if name in metrics and (workspace.model(name) / "package").is_dir()
     ]
     return sorted(found, key=lambda candidate: (-candidate.training_auc, candidate.name))

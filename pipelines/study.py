@@ -134,8 +134,7 @@ def stage_note(workspace: Workspace) -> Path:
 
 def sweep_models(workspace: Workspace, params: Params) -> list[str]:
     """Removes candidates whose model is no longer in the settings, so that nothing evaluates them."""
-    folder = workspace.root / "data" / "models"
-    gone = [path for path in sorted(folder.glob("*")) if path.is_dir() and path.name not in params.models]
+    gone = workspace.undeclared({*params.models, *params.deep}, set(params.fusion))
     for path in gone:
         shutil.rmtree(path)
     return [path.name for path in gone]

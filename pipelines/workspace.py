@@ -107,8 +107,28 @@ class Workspace:
         return self.root / "data" / "training" / service
 
     def model(self, name: str) -> Path:
-        """A candidate: package, out-of-fold predictions, search history."""
-        return self.root / "data" / "models" / name
+        """A candidate of any kind: package, out-of-fold predictions, search history."""
+        fused = self.fusion(name)
+        return fused if fused.is_dir() else self.root / "data" / "models" / name
+
+    def fusion(self, name: str) -> Path:
+        """A fusion as a candidate, apart from its members because the stage that makes it reads all of these."""
+        return self.root / "data" / "fusion" / name
+
+    def candidates(self) -> list[Path]:
+        """The folders of all candidates that were made, by name."""
+        folders = [path for kind in ("models", "fusion") for path in (self.root / "data" / kind).glob("*")]
+        return sorted((path for path in folders if path.is_dir()), key=lambda path: path.name)
+
+    def undeclared(self, models: set[str], fusions: set[str]) -> list[Path]:
+        """Returns the folders of candidates that are no longer declared, or are of another kind by now."""
+        kinds = {"models": models, "fusion": fusions}
+        return [path for path in self.candidates() if path.name not in kinds[path.parent.name]]
+
+    def training_of(self, name: str, service: str) -> Path:
+        """The training set of a candidate: its service's, or a fusion's own."""
+        own = self.fusion(name) / "training"
+        return own if own.is_dir() else self.training(service)
 
     @property
     def evaluation(self) -> Path:

@@ -109,7 +109,7 @@ def register(model: str | None, why: str) -> None:
     version = Registry(workspace.root).register(
         candidate.name,
         workspace.model(candidate.name) / "package",
-        workspace.training(candidate.service),
+        workspace.training_of(candidate.name, candidate.service),
         candidate.metrics,
         why or "registered by hand",
         external_predictions(workspace, candidate.name),

@@ -110,7 +110,7 @@ def _service_rows(workspace: Workspace, params: Params) -> list[dict[str, object
                 "takes": "; ".join(f"{p.view}: {', '.join(p.phases)} {p.pattern}" for p in service.parts),
                 "centers": ", ".join(service_centers(params, name)),
                 "frozen": "yes" if record.is_file() else "not yet",
-                "models": ", ".join(model for model, own in params.models.items() if own.service == name),
+                "models": ", ".join(m for m in params.all_models() if params.service_of_model(m) == name),
             }
         )
     return rows

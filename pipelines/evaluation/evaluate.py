@@ -172,7 +172,7 @@ def _table_texts(params: Params, metrics: dict[str, Any], predictions: Sequence[
             [item for item in predictions if item.cohort == cohort], trained, params.evaluation.confidence
         )
     ]
-    services = {name: model.service for name, model in params.models.items()}
+    services = {name: params.service_of_model(name) for name in params.all_models()}
     return {
         "performance": tables.csv_text(tables.performance_rows(metrics)) if metrics else "model,cohort\n",
         "comparisons": tables.csv_text(comparisons, tables.COMPARISON),
@@ -193,7 +193,7 @@ def _prediction_frame(predictions: Sequence[CohortPredictions]) -> pd.DataFrame:
 
 
 def _sweep_models(workspace: Workspace, params: Params) -> tuple[str, ...]:
-    gone = [path for path in workspace.candidates() if not is_declared(params, path)]
+    gone = workspace.undeclared({*params.models, *params.deep}, set(params.fusion))
     for folder in gone:
         shutil.rmtree(folder)
     return tuple(folder.name for folder in gone)

@@ -21,7 +21,8 @@ Row = dict[str, Any]
 
 def training_sets(workspace: Workspace, whose: Whose) -> list[Row]:
     """Returns the training sets, those of the registry too, that hold a patient, with his side and row hash."""
-    folders = sorted([*workspace.training("x").parent.glob("*"), *(workspace.models / "training").glob("*")])
+    own = [folder / "training" for folder in workspace.candidates()]
+    folders = sorted([*workspace.training("x").parent.glob("*"), *own, *(workspace.models / "training").glob("*")])
     found = []
     for folder in folders:
         path = folder / TABLE
@@ -42,7 +43,9 @@ def candidates(workspace: Workspace, sets: list[Row]) -> list[Row]:
     """Returns the candidates that were made from the sets: name, package, training set."""
     digests = {row["digest"] for row in sets}
     found = []
-    for path in sorted(workspace.model("x").parent.glob("*/summary.json")):
+    for path in (folder / "summary.json" for folder in workspace.candidates()):
+        if not path.is_file():
+            continue
         told = json.loads(path.read_bytes())
         if told["training_set"] in digests:
             found.append({"model": told["model"], "package": told["package"], "training_set": told["training_set"]})

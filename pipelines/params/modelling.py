@@ -28,7 +28,8 @@ class Service(Section):
         view: The feature view: `radiomics`, `clinical`, `acquisition` or an imported view.
         phases: The phases whose columns are joined, each under its prefix; all that the view has when left out.
         columns: A regular expression on feature names.
-        missing_phase: What to do with a patient who lacks one of the phases.
+        missing_phase: What to do with a patient who lacks one of the phases (or a row of a joined view): leave him out,
+            stop, or fill the gap with the training patients' medians. For models of single phases see `fusion`.
         repeats: The view whose other outlines agreement is computed from: several observers, or perturbed outlines.
         joins: Columns of further views; a patient needs a row in each.
         centers: The development centers whose patients it takes; all of them when left out.
@@ -37,7 +38,7 @@ class Service(Section):
     view: Name = "radiomics"
     phases: list[Name] = []
     columns: str = ".*"
-    missing_phase: Literal["drop", "refuse"] = "drop"
+    missing_phase: Literal["drop", "refuse", "impute"] = "drop"
     repeats: Literal["observers", "perturbed"] | None = None
     joins: list[Join] = []
     centers: list[Name] | None = Field(default=None, min_length=1)
@@ -98,15 +99,18 @@ class Reduction(Section):
 
     Args:
         rule: `tuned` lets the search choose, `variance` takes the share below, `knee` where the curve flattens;
-            `features` takes single features in place of components, ranked in each training fold by relevance and
-            little redundancy, and lets the search choose how many.
+            `features` takes single features in place of components, ranked in each training fold, and lets the search
+            choose how many.
         variance: The share of variance to keep.
         maximum: Never more than this.
+        ranking: How single features are ranked: `mrmr` by relevance and little redundancy, `lasso` by the weights of a
+            sparse logistic regression, `trees` by their importance in extremely randomized trees.
     """
 
     rule: Literal["tuned", "variance", "knee", "features"] = "tuned"
     variance: float = Field(default=0.95, gt=0, lt=1)
     maximum: int = Field(default=30, ge=1)
+    ranking: Literal["mrmr", "lasso", "trees"] = "mrmr"
 
 
 class Harmonization(Section):
@@ -117,11 +121,14 @@ class Harmonization(Section):
         reference: The development center whose features stay as they are; the mean of all when left out.
         minimum_cases: How many unlabelled cases of a new center its shift is estimated from, at least; until then they
             wait.
+        covariates: Columns of the model's service whose effect on the features is kept, in full (`clinical.age`); they
+            must be known for everybody, and the outcome, or a column that tells it, is refused.
     """
 
     prior: Literal["parametric", "nonparametric", "none"] = "parametric"
     reference: Name | None = None
     minimum_cases: int = Field(default=20, ge=3)
+    covariates: list[str] = []
 
 
 class Stability(Section):
@@ -148,12 +155,31 @@ class Redundancy(Section):
     threshold: float = Field(default=0.9, gt=0, le=1)
 
 
+class Screening(Section):
+    """Which clinical columns a clinical model takes; found in each training fold.
+
+    Args:
+        p_enter: A predictor below it, looked at alone, enters the multivariable model.
+        test: Of a predictor looked at alone: Wald's, or by likelihood ratio.
+        retain: `independent` fits again with those below `p_enter` beside the others (or with all that entered, where
+            there is none); `entered` keeps all that entered.
+    """
+
+    p_enter: float = Field(default=0.05, gt=0, le=1)
+    test: Literal["wald", "likelihood_ratio"] = "wald"
+    retain: Literal["independent", "entered"] = "independent"
+
+
 class Model(Section):
-    """One model: PCA and an estimator on a feature service.
+    """One model: PCA and an estimator on a feature service, or one of two that take columns as they are.
 
     Args:
         service: Which columns it sees.
-        estimator: Logistic regression, random forest or multilayer perceptron.
+        estimator: Logistic regression, random forest or multilayer perceptron on components; `clinical`, logistic
+            regression on the clinical columns that pass `screening`; `probability`, what a table made elsewhere says,
+            recalibrated.
+        screening: Of the clinical model.
+        given: What the one column of `probability` holds: probabilities, or log odds.
         reduction: How components are chosen.
         space: Search ranges that replace the estimator's default ones, by parameter name:
             a list of choices, or `{low, high, log}`.
@@ -163,7 +189,9 @@ class Model(Section):
     """
 
     service: Name
-    estimator: Literal["lr", "rf", "mlp"]
+    estimator: Literal["lr", "rf", "mlp", "clinical", "probability"]
+    screening: Screening = Screening()
+    given: Literal["probability", "log_odds"] = "probability"
     reduction: Reduction = Reduction()
     space: dict[str, list[float | int | str] | dict[str, float | bool]] = {}
     harmonization: Harmonization | None = None

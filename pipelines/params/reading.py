@@ -22,6 +22,7 @@ from pipelines.params.data import (
     StudySection,
 )
 from pipelines.params.deep import DeepModel
+from pipelines.params.fusion import Fusion
 from pipelines.params.modelling import (
     EvaluationSection,
     Join,
@@ -71,6 +72,7 @@ class Params(Section):
     split: SplitSection
     models: dict[Name, Model]
     deep: dict[Name, DeepModel]
+    fusion: dict[Name, Fusion]
     tuning: TuningSection
     evaluation: EvaluationSection
     registry: RegistrySection
@@ -83,9 +85,14 @@ class Params(Section):
             cohort=self.cohort, phases=self.phases, label=self.label, ingest=self.ingest, margin=self.margin
         )
 
-    def all_models(self) -> dict[str, Model | DeepModel]:
-        """Returns every model of every kind by name."""
-        return {**self.models, **self.deep}
+    def all_models(self) -> dict[str, Model | DeepModel | Fusion]:
+        """Returns every model of every kind by name: those on tables, networks, fusions."""
+        return {**self.models, **self.deep, **self.fusion}
+
+    def service_of_model(self, name: str) -> str:
+        """Returns the service that a model takes its patients from; of a fusion its own name."""
+        model = self.all_models()[name]
+        return name if isinstance(model, Fusion) else model.service
 
     def phases_of(self, view: str) -> list[str]:
         """Returns the phases a view has rows of; the clinical table counts as one phase of its own name."""
@@ -103,6 +110,7 @@ class Params(Section):
         ]
         complaints += [line for name, model in self.models.items() for line in self._of_steps(name, model)]
         complaints += [line for name, model in self.deep.items() for line in self._of_deep(name, model)]
+        complaints += [line for name, fused in self.fusion.items() for line in self._of_fusion(name, fused)]
         if complaints:
             raise ValueError("; ".join(complaints))
         return self
@@ -110,12 +118,28 @@ class Params(Section):
     def _of_steps(self, name: str, model: Model) -> list[str]:
         service = self.services.get(model.service)
         found = []
+        if service is not None:
+            found += self._of_estimator(name, model, service)
         if model.stability is not None and service is not None and service.repeats is None:
             found.append(f"models.{name}.stability needs services.{model.service}.repeats")
         reference = model.harmonization.reference if model.harmonization is not None else None
         if reference is not None:
             known = self.centers.development
             found += _unknown(f"models.{name}.harmonization.reference", {"": [reference]}, dict(known))
+        return found
+
+    def _of_estimator(self, name: str, model: Model, service: Service) -> list[str]:
+        if model.estimator not in ("clinical", "probability"):
+            return []
+        own = f"models.{name}.estimator is {model.estimator}"
+        plain = model.harmonization is None and model.stability is None and model.redundancy is None
+        found = (
+            [] if plain and not model.space else [f"{own}: it takes no harmonization, stability, redundancy or space"]
+        )
+        if model.estimator == "clinical" and (service.view != "clinical" or service.joins):
+            found.append(f"{own}, and its service is not the view clinical alone")
+        if model.estimator == "probability" and (service.view not in self.imported or service.joins):
+            found.append(f"{own}, and its service is not one imported view")
         return found
 
     def _of_deep(self, name: str, model: DeepModel) -> list[str]:
@@ -130,6 +154,19 @@ class Params(Section):
         found += _unknown(f"deep.{name}.windows", {"": list(model.windows)}, phases)
         if model.repeats > self.tuning.repeats:
             found.append(f"deep.{name}.repeats is {model.repeats}, tuning.repeats only {self.tuning.repeats}")
+        return found
+
+    def _of_fusion(self, name: str, fused: Fusion) -> list[str]:
+        known = {**self.models, **self.deep}
+        found = [f"fusion.{name} has the name of one of models or deep"] if name in known else []
+        found += [f"fusion.{name} has the name of a service"] if name in self.services else []
+        found += _unknown(f"fusion.{name}.members", {"": fused.members}, known)
+        networks = [member for member in fused.members if member in self.deep]
+        if fused.kind == "early" and networks:
+            found.append(
+                f"fusion.{name}.kind is early and member {networks[0]} is a network: what the networks of different "
+                "folds see inside has no common axes; take late or tuned"
+            )
         return found
 
     def _of_service(self, name: str, service: Service) -> list[str]:

@@ -103,16 +103,23 @@ def candidate_contents(study: Path, figures: Path | None = None) -> list[RunCont
     metrics = read_json(study / "data" / "evaluation" / "metrics.json")
     predictions = _predictions(study / "data" / "evaluation" / "predictions.parquet")
     contents = []
-    for folder in sorted(path.parent for path in (study / "data" / "models").glob("*/package")):
+    for folder in _folders(study):
         try:
             package = load_package(folder / "package")
         except RadmillError:
             continue  # half made; `radmill status` and `registry verify` name it
         rows = predictions[predictions["model"] == folder.name] if len(predictions) else predictions
-        record = read_json(study / "data" / "training" / _service(package) / "record.json").get("record", {})
+        own = study / "data" / "training" / _service(package)
+        record = read_json((folder / "training" if (folder / "training").is_dir() else own) / "record.json").get("record", {})
         content = package_content(package, folder.name, metrics.get(folder.name, {}), record, rows)
         contents.append(_with_history(content, folder, figures))
     return contents
+
+
+def _folders(study: Path) -> list[Path]:
+    """Returns the folders of candidates: models, and fusions beside them."""
+    found = [path.parent for kind in ("models", "fusion") for path in (study / "data" / kind).glob("*/package")]
+    return sorted(found, key=lambda path: path.name)
 
 
 def package_content(

@@ -37,6 +37,7 @@ def shrink(content: Any) -> None:
         "setting": {"binWidth": 25, "label": 1},
     }
     content["deep"] = {}
+    content["fusion"] = {}
     content["tuning"].update(trials=2, folds=2, repeats=1, batch=2)
     content["evaluation"].update(bootstrap=100)
     content["registry"]["gates"] = {"external_n_minimum": 3}
