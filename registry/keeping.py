@@ -25,7 +25,6 @@ def place(source: Path, target: Path, holds: Callable[[Path], object]) -> None:
         target: Its place, named by its digest.
         holds: Reads a folder and raises when it is not what it should be; decides whether a copy there is kept.
     """
-    _sweep(target.parent)
     if target.is_dir() and _is_sound(target, holds):
         return
     fresh = target.with_name(f"{TEMPORARY}{os.getpid()}-{target.name}")
@@ -180,6 +179,7 @@ def _is_sound(folder: Path, holds: Callable[[Path], object]) -> bool:
     return True
 
 
-def _sweep(folder: Path) -> None:
-    for path in folder.glob(f"{TEMPORARY}*"):
-        shutil.rmtree(path, ignore_errors=True)
+def sweep_halves(models: Path) -> None:
+    """Removes what a writer that died left half written; the caller holds the registry's lock, so nobody is writing."""
+    for path in [*models.glob(f"{TEMPORARY}*"), *models.glob(f"*/{TEMPORARY}*")]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -20,7 +20,7 @@ from registry.errors import (
     StaleCandidateError,
 )
 from registry.gates import Compare, Dossier, GateRefusedError, GateResult, external_centers, gates_from, judge
-from registry.keeping import commit, dvc_add, place, require_repository, write_evidence
+from registry.keeping import commit, dvc_add, place, require_repository, sweep_halves, write_evidence
 from registry.ledger import Complaint, Event, Ledger
 from registry.package import ModelPackage, load_package
 from registry.states import ModelVersion, RegistryState, check_move, fold
@@ -280,6 +280,7 @@ class Registry:
         """Holds the registry's lock, and first commits what an event that was cut short left behind."""
         require_repository(self.study)
         with exclusive(self.study / ".radmill" / "registry.lock", f"radmill {work}"):
+            sweep_halves(self.models)
             self._commit("Complete an event that was cut short")
             yield
 

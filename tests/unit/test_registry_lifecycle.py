@@ -130,11 +130,14 @@ def test_an_event_left_uncommitted_is_committed_by_the_next(
     registry: Registry, register: Register, no_dvc: None
 ) -> None:
     first = register()
-    (registry.study / ".git" / "index.lock").touch()
-    with pytest.raises(CommandFailedError, match=r"index\.lock"):
+    hook = registry.study / ".git" / "hooks" / "pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho no ticket in the message >&2\nexit 1\n")
+    hook.chmod(0o755)
+    with pytest.raises(CommandFailedError, match="no ticket"):
         registry.promote("v1", GATES)
     assert registry.champion() == registry.version(first.digest)
-    (registry.study / ".git" / "index.lock").unlink()
+    hook.unlink()
     register("rf", seed=1)
     assert git(registry.study, "log", "--format=%s").splitlines()[:2] == [
         "Register rf as version 2",
