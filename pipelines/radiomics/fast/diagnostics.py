@@ -8,95 +8,116 @@ import pywt
 import SimpleITK as sitk
 
 from pipelines.radiomics.fast.prepare import Prepared
+from pipelines.radiomics.fast.scene import Scene
 from pipelines.radiomics.settings import ExtractionSettings
 from pipelines.record import installed
 
-REFERENCE_VERSION = "3.1.0"
-"""The PyRadiomics whose values the engine gives."""
+REFERENCE_VERSION = "v3.1.4"
+"""What the PyRadiomics whose values the engine gives calls itself (`pyradiomics-bhklab` 3.1.4)."""
+
+STATED = (
+    *("minimumROIDimensions", "minimumROISize", "normalize", "normalizeScale", "removeOutliers"),
+    *("resampledPixelSpacing", "interpolator", "preCrop", "padDistance", "distances", "force2D", "force2Ddimension"),
+    *("resegmentRange", "label", "additionalInfo"),
+)
+"""The settings that PyRadiomics reports whether or not somebody set them."""
 
 Diagnostics = dict[str, Any]
 
 
 def diagnostics_of(settings: ExtractionSettings, prepared: Prepared) -> Diagnostics:
-    """Returns what PyRadiomics reports about versions, settings, image and mask, under its names.
+    """Returns what PyRadiomics reports about versions, settings, image and mask, under its names and in its order.
 
     Args:
         settings: The settings in force.
         prepared: The case as it was measured.
     """
-    image = prepared.image.image()
-    mask = sitk.Cast(prepared.mask.image(), sitk.sitkUInt32)
-    label = int(str(settings.effective()["label"]))
+    now: dict[str, Any] = settings.effective()
     found = {
         "Versions_PyRadiomics": REFERENCE_VERSION,
-        "Versions_Radmill": installed("radmill").get("radmill", ""),
         "Versions_Numpy": np.__version__,
         "Versions_SimpleITK": sitk.Version().VersionString(),
         "Versions_PyWavelet": pywt.__version__,
         "Versions_Python": platform.python_version(),
-        "Configuration_Settings": settings.effective(),
+        "Configuration_Settings": {key: now[key] for key in dict.fromkeys((*STATED, *settings.setting))},
         "Configuration_EnabledImageTypes": {name: dict(keys) for name, keys in settings.image_types.items()},
-        **_image("original", image),
-        **_mask("original", image, mask, label, with_values=False),
+        **_given_image(prepared.image.image()),
+        **_given_mask(sitk.Cast(prepared.mask.image(), sitk.sitkUInt32), now["label"]),
     }
-    if settings.resampled_spacing_mm() is not None or settings.effective()["resegmentRange"] is not None:
-        found |= _measured(prepared, resampled=settings.resampled_spacing_mm() is not None)
+    before = prepared.unsegmented
+    if settings.resampled_spacing_mm() is not None:
+        found |= _image("interpolated", before) | _mask("interpolated", before)
+    elif prepared.is_corrected and not now["preCrop"]:
+        found |= _mask("corrected", before)
+    if now["resegmentRange"] is not None:
+        found |= _mask("resegmented", prepared.scene)
+    found["Versions_Radmill"] = installed("radmill").get("radmill", "")
     return {f"diagnostics_{name}": value for name, value in found.items()}
 
 
-def _image(prefix: str, image: sitk.Image) -> Diagnostics:
-    voxels = sitk.GetArrayFromImage(image).astype(np.float64)
+def _given_image(image: sitk.Image) -> Diagnostics:
     return {
-        f"Image-{prefix}_Hash": sitk.Hash(image),
-        f"Image-{prefix}_Dimensionality": f"{image.GetDimension()}D",
-        f"Image-{prefix}_Spacing": image.GetSpacing(),
-        f"Image-{prefix}_Size": image.GetSize(),
-        f"Image-{prefix}_Mean": float(voxels.mean()),
-        f"Image-{prefix}_Minimum": float(voxels.min()),
-        f"Image-{prefix}_Maximum": float(voxels.max()),
+        "Image-original_Hash": sitk.Hash(image),
+        "Image-original_Dimensionality": f"{image.GetDimension()}D",
+        "Image-original_Spacing": image.GetSpacing(),
+        "Image-original_Size": image.GetSize(),
+        **_range("Image-original", sitk.GetArrayViewFromImage(image)),
     }
 
 
-def _mask(prefix: str, image: sitk.Image, mask: sitk.Image, label: int, *, with_values: bool) -> Diagnostics:
-    inside = sitk.GetArrayFromImage(mask) == label
+def _given_mask(mask: sitk.Image, label: int) -> Diagnostics:
     shapes = sitk.LabelShapeStatisticsImageFilter()
     shapes.Execute(mask)
+    inside = sitk.GetArrayViewFromImage(mask) == label
+    return {
+        "Mask-original_Hash": sitk.Hash(mask),
+        "Mask-original_Spacing": mask.GetSpacing(),
+        "Mask-original_Size": mask.GetSize(),
+        "Mask-original_BoundingBox": shapes.GetBoundingBox(label),
+        **_region("Mask-original", inside, (0, 0, 0), mask),
+    }
+
+
+def _image(kind: str, scene: Scene) -> Diagnostics:
+    return {
+        f"Image-{kind}_Spacing": scene.spacing_mm[::-1],
+        f"Image-{kind}_Size": scene.domain[::-1],
+        **_range(f"Image-{kind}", scene.voxels),
+    }
+
+
+def _mask(kind: str, scene: Scene) -> Diagnostics:
+    assert scene.place is not None
+    name = f"Mask-{kind}"
+    return {
+        f"{name}_Spacing": scene.spacing_mm[::-1],
+        f"{name}_Size": scene.domain[::-1],
+        f"{name}_BoundingBox": (*scene.lower[::-1], *scene.inside.shape[::-1]),
+        **_region(name, scene.inside, scene.lower, scene.place),
+        **_range(name, scene.box()[scene.inside]),
+    }
+
+
+def _region(
+    name: str, inside: np.ndarray[Any, np.dtype[np.bool_]], lower: tuple[int, int, int], place: sitk.Image
+) -> Diagnostics:
+    """Returns number of voxels and parts, and the center, of a region whose box begins at `lower` (z, y, x)."""
     parts = sitk.ConnectedComponentImageFilter()
     parts.FullyConnectedOn()
-    parts.Execute(mask == label)
-    center = tuple(float(index) for index in np.argwhere(inside).mean(axis=0)[::-1])
-    found: Diagnostics = {
-        f"Mask-{prefix}_Hash": sitk.Hash(mask),
-        f"Mask-{prefix}_Spacing": mask.GetSpacing(),
-        f"Mask-{prefix}_Size": mask.GetSize(),
-        f"Mask-{prefix}_BoundingBox": shapes.GetBoundingBox(label),
-        f"Mask-{prefix}_VoxelNum": shapes.GetNumberOfPixels(label),
-        f"Mask-{prefix}_VolumeNum": parts.GetObjectCount(),
-        f"Mask-{prefix}_CenterOfMassIndex": center,
-        f"Mask-{prefix}_CenterOfMass": mask.TransformContinuousIndexToPhysicalPoint(center),
+    parts.Execute(sitk.GetImageFromArray(inside.astype(np.uint8)))
+    center = tuple(float(index) for index in (np.argwhere(inside) + np.array(lower)).mean(axis=0)[::-1])
+    return {
+        f"{name}_VoxelNum": int(np.count_nonzero(inside)),
+        f"{name}_VolumeNum": parts.GetObjectCount(),
+        f"{name}_CenterOfMassIndex": center,
+        f"{name}_CenterOfMass": place.TransformContinuousIndexToPhysicalPoint(center),
     }
-    if with_values:
-        values = sitk.GetArrayViewFromImage(image)[inside].astype(np.float64)
-        statistics = {"Mean": values.mean(), "Minimum": values.min(), "Maximum": values.max()}
-        found |= {f"Mask-{prefix}_{name}": float(value) for name, value in statistics.items()}
-    return found
 
 
-def _measured(prepared: Prepared, *, resampled: bool) -> Diagnostics:
-    """Returns the region as texture sees it, after resampling and resegmentation."""
-    scene = prepared.scene
-    prefix = "interpolated" if resampled else "resegmented"
-    values = scene.box()[scene.inside].astype(np.float64)
-    lower, size = scene.lower[::-1], scene.inside.shape[::-1]
-    found: Diagnostics = {
-        f"Mask-{prefix}_Spacing": scene.spacing_mm[::-1],
-        f"Mask-{prefix}_Size": scene.domain[::-1],
-        f"Mask-{prefix}_BoundingBox": (*lower, *size),
-        f"Mask-{prefix}_VoxelNum": int(scene.inside.sum()),
-        f"Mask-{prefix}_Mean": float(values.mean()),
-        f"Mask-{prefix}_Minimum": float(values.min()),
-        f"Mask-{prefix}_Maximum": float(values.max()),
+def _range(name: str, values: np.ndarray[Any, np.dtype[Any]]) -> Diagnostics:
+    values = values.astype(np.float64)
+    return {
+        f"{name}_Mean": float(values.mean()),
+        f"{name}_Minimum": float(values.min()),
+        f"{name}_Maximum": float(values.max()),
     }
-    if resampled:
-        found |= {f"Image-{prefix}_Spacing": scene.spacing_mm[::-1], f"Image-{prefix}_Size": scene.domain[::-1]}
-    return found

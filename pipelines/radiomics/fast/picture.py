@@ -62,6 +62,12 @@ class Picture:
         """Returns it as a SimpleITK image."""
         return self.source if self.source is not None else self.part(self.voxels(), (0, 0, 0))
 
+    def begun_at(self, first: Index) -> sitk.Image:
+        """Returns an image of one voxel that stands at an index (z, y, x) of this one."""
+        header = sitk.Image(self.header)
+        header.SetOrigin(self.header.TransformIndexToPhysicalPoint([int(index) for index in first[::-1]]))
+        return header
+
     def part(self, voxels: NDArray[np.generic], first: tuple[int, ...]) -> sitk.Image:
         """Returns an image of a part of it.
 

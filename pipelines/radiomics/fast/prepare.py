@@ -15,7 +15,7 @@ from pipelines.images.statistics import Statistics
 from pipelines.radiomics.base import WholeImage
 from pipelines.radiomics.fast.masks import BoxedRegion, check_size, find_region, match_grid, open_mask
 from pipelines.radiomics.fast.normalizing import Normalization
-from pipelines.radiomics.fast.picture import Index, Picture, as_index, picture_of
+from pipelines.radiomics.fast.picture import Index, Picture, as_index, header_of, picture_of
 from pipelines.radiomics.fast.placing import placed_image, placed_mask
 from pipelines.radiomics.fast.problems import FlatImageError, NotFiniteError, RegionTooSmallError
 from pipelines.radiomics.fast.reading import open_picture
@@ -40,16 +40,18 @@ class Prepared:
     Args:
         scene: Image and region for everything but shape.
         outline: The region whose shape is measured, shape (z, y, x).
+        unsegmented: Image and region before resegmentation.
         image: The image as it was read.
-        mask: The mask on the image's grid.
-        region: The region in it, before resampling.
+        mask: The mask as it was read.
+        is_corrected: Whether the mask was brought onto the image's grid.
     """
 
     scene: Scene
     outline: NDArray[np.bool_]
+    unsegmented: Scene
     image: Picture
     mask: Picture
-    region: BoxedRegion
+    is_corrected: bool
 
 
 def prepare(image: Source, mask: Source, settings: ExtractionSettings, whole: WholeImage | None) -> Prepared:
@@ -59,27 +61,26 @@ def prepare(image: Source, mask: Source, settings: ExtractionSettings, whole: Wh
         CaseError: The case cannot be measured; the subclass says why.
     """
     now: dict[str, Any] = settings.effective()
-    picture = open_picture(image, "image")
-    outline = open_mask(mask, now["label_channel"])
+    picture = given = open_picture(image, "image")
+    outline = read = open_mask(mask, now["label_channel"])
     if whole is not None:
         picture, outline = placed_image(picture, whole), placed_mask(outline, whole)
+    matched = outline
     if settings.resampled_spacing_mm() is not None:
         region = find_region(outline, now["label"])
         scene, found = _resampled(picture, outline, region, settings, whole)
     else:
-        outline = _on_grid(picture, outline, now)
-        region = find_region(outline, now["label"])
-        scene, found = _cut(picture, region, settings, whole), region
+        tolerance, is_free = now["geometryTolerance"], now["correctMask"]
+        matched = match_grid(picture, outline, now["label"], tolerance, correct=is_free)
+        found = find_region(matched, now["label"])
+        scene = _cut(picture, found, settings, whole)
     check_size(found, now["minimumROIDimensions"], now["minimumROISize"])
     _check_finite(scene)
     scene = _without_gaps(scene)
-    scene, shape = _resegmented(scene, found, now)
-    return Prepared(scene=scene, outline=shape, image=picture, mask=outline, region=region)
-
-
-def _on_grid(picture: Picture, outline: Picture, now: Mapping[str, Any]) -> Picture:
-    matched = match_grid(picture, outline, now["label"], now["geometryTolerance"], correct=now["correctMask"])
-    return matched
+    kept, shape = _resegmented(scene, found, now)
+    return Prepared(
+        scene=kept, outline=shape, unsegmented=scene, image=given, mask=read, is_corrected=matched is not outline
+    )
 
 
 def reach_voxels(settings: ExtractionSettings, spacing_mm: tuple[float, float, float]) -> NDArray[np.int64]:
@@ -117,6 +118,7 @@ def _cut(picture: Picture, region: BoxedRegion, settings: ExtractionSettings, wh
         spacing_mm=picture.spacing_mm,
         inside=region.inside,
         lower=region.lower,
+        place=picture.header,
     )
     if now["preCrop"]:
         return _limited(scene, picture, now["padDistance"], normalization)
@@ -159,6 +161,7 @@ def _limited(scene: Scene, picture: Picture, pad: int, normalization: Normalizat
         voxels=part if normalization is None else normalization.apply(part),
         domain=part.shape,
         lower=as_index(np.array(scene.lower) - first),
+        place=picture.begun_at(as_index(first)),
     )
 
 
@@ -207,6 +210,7 @@ def _resampled(
             spacing_mm=picture.spacing_mm,
             inside=region.inside,
             lower=region.lower,
+            place=picture.header,
         )
         return _limited(empty, picture, now["padDistance"], normalization), region
     target = target_grid(mask, region, spacing, now["padDistance"])
@@ -222,6 +226,7 @@ def _resampled(
         spacing_mm=(z, y, x),
         inside=region.inside,
         lower=region.lower,
+        place=header_of(image),
     )
     return scene, region
 

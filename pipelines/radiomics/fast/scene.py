@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import SimpleITK as sitk
 from numpy.typing import NDArray
 
 Index = tuple[int, int, int]
@@ -20,6 +21,7 @@ class Scene:
         inside: Box of the region, True inside, shape (z, y, x).
         lower: Index of the box in the image that would be filtered, (z, y, x).
         max_abs: Largest magnitude in that image; None to look for it in what is held.
+        place: An image of one voxel that stands where that image begins, with its spacing and direction.
     """
 
     voxels: NDArray[np.generic]
@@ -29,6 +31,7 @@ class Scene:
     inside: NDArray[np.bool_]
     lower: Index
     max_abs: float | None = None
+    place: sitk.Image | None = None
 
     def box(self, margin: int = 0) -> NDArray[np.generic]:
         """Returns the voxels of the region's box, with a margin where there is one."""
