@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from featurestore.covariates import covariate_columns, refuse_label, refuse_lacking, refuse_telling
 from featurestore.errors import InputError
 from featurestore.fingerprints import digest
-from featurestore.covariates import covariate_columns, refuse_label, refuse_lacking, refuse_telling
 from featurestore.harmonization import CombatRules
 from featurestore.repeats import read_repeats
 from featurestore.training_sets import TRAINING, TrainingSet
@@ -179,7 +179,9 @@ def steps_of(settings: Model, part: TrainingSet) -> Steps:
     """
     combat, stability, redundancy = settings.harmonization, settings.stability, settings.redundancy
     return Steps(
-        harmonization=None if combat is None else CombatRules(**{**combat.model_dump(), "covariates": tuple(combat.covariates)}),
+        harmonization=None
+        if combat is None
+        else CombatRules(**{**combat.model_dump(), "covariates": tuple(combat.covariates)}),
         stability=None if stability is None else StabilityRule(**stability.model_dump()),
         redundancy=None if redundancy is None else redundancy.threshold,
         covariates=() if combat is None else _covariates(combat.covariates, part),
@@ -203,7 +205,7 @@ def _repeats(folder: Path, part: TrainingSet) -> Floats | None:
 def component_rule(settings: Model) -> ComponentRule:
     """Returns the declared rule for the number of components."""
     reduction = settings.reduction
-    return ComponentRule(rule=reduction.rule, variance=reduction.variance, maximum=reduction.maximum)
+    return ComponentRule(**reduction.model_dump())
 
 
 def _context(whole: TrainingSet, settings: Model, tuning: TuningSection) -> str:
