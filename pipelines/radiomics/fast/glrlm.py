@@ -49,7 +49,7 @@ def glrlm_features(region: Region, gray: GrayLevels, runs: NDArray[np.int64], no
         none = 0.0 if len(matrices) == 1 else float("nan")
         return {**dict.fromkeys(NAMES, float("nan")), "RunEntropy": none, "RunVariance": none}
     levels = gray.levels.astype(float)
-    found = np.array([sizes.matrix_features(matrix, levels) for matrix in kept])
+    found = sizes.features_of_each(np.ascontiguousarray(kept), levels)
     means = found.mean(axis=0)
     features = {name: float(means[at]) for name, at in VALUE_OF.items()}
     features["RunPercentage"] = float((found[:, sizes.TOTAL] / found[:, sizes.VOXELS]).mean())

@@ -1,5 +1,6 @@
 """Fast reading of images: no more of a file than is needed, slice by slice where it is compressed."""
 
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,9 @@ from pipelines.radiomics.fast.layouts import Layout, layout_of
 from pipelines.radiomics.fast.picture import Index, Picture, header_of, picture_of
 from pipelines.radiomics.fast.problems import NotAVolumeError, UnreadableError
 from pipelines.radiomics.fast.streams import decoded_slices
+
+_MEMORY = "/dev/shm"
+"""Where Linux keeps files in memory: a folder made and removed elsewhere may wait for the disk."""
 
 
 def open_picture(source: sitk.Image | Path | str, what: str) -> Picture:
@@ -95,7 +99,7 @@ def _information(path: Path, layout: Layout, what: str) -> sitk.ImageFileReader:
     if not (layout.header and layout.is_compressed):
         return _informed(path, path, what)
     # ITK decodes a hundred thousand voxels before it looks at the header; of a plain file it reads the header only.
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=_MEMORY if os.path.isdir(_MEMORY) else None) as folder:
         plain = Path(folder, "header.nii")
         plain.write_bytes(layout.header + bytes(4))
         return _informed(plain, path, what)

@@ -97,7 +97,7 @@ def _moments(inside: NDArray[np.bool_], spacing_mm: tuple[float, ...]) -> NDArra
 
 @njit(cache=True, nogil=True)
 def _sums(inside):  # type: ignore[no-untyped-def]
-    n = 0
+    n = np.int64(0)
     sums = np.zeros(3, np.int64)
     products = np.zeros((3, 3), np.int64)
     for z in range(inside.shape[0]):

@@ -2,7 +2,6 @@
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 EPSILON = float(np.spacing(1))  # PyRadiomics adds it inside every logarithm
 # Order of the values that `size_features` returns.
@@ -92,7 +91,26 @@ def _size(by_size, total, out):  # type: ignore[no-untyped-def]
     out[SIZE] /= total
 
 
-def matrix_features(matrix: NDArray[np.float64], levels: NDArray[np.float64]) -> NDArray[np.float64]:
+@njit(cache=True, nogil=True)
+def matrix_features(matrix, levels):  # type: ignore[no-untyped-def]
     """Returns the 17 values of a dense matrix of gray level (rows) by size from 1 (columns)."""
-    rows, columns = np.nonzero(matrix)
-    return size_features(rows, columns + 1, matrix[rows, columns], levels, matrix.shape[1])
+    n_cells = np.count_nonzero(matrix)
+    ranks = np.empty(n_cells, np.int64)
+    sizes = np.empty(n_cells, np.int64)
+    weights = np.empty(n_cells)
+    n = 0
+    for i in range(matrix.shape[0]):
+        for j in range(matrix.shape[1]):
+            if matrix[i, j] != 0:
+                ranks[n], sizes[n], weights[n] = i, j + 1, matrix[i, j]
+                n += 1
+    return size_features(ranks, sizes, weights, levels, matrix.shape[1])
+
+
+@njit(cache=True, nogil=True)
+def features_of_each(matrices, levels):  # type: ignore[no-untyped-def]
+    """Returns the 17 values of each matrix, shape (n, 17)."""
+    found = np.empty((len(matrices), N_VALUES))
+    for at in range(len(matrices)):
+        found[at] = matrix_features(matrices[at], levels)
+    return found

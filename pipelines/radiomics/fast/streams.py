@@ -26,22 +26,22 @@ def damage_named(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, EOFError, zlib.error, *_errors()) as error:
+    except _errors() as error:
         raise UnreadableError(f"damaged: {error}", where=path.name) from error
 
 
 def _errors() -> tuple[type[Exception], ...]:
-    found: list[type[Exception]] = []
+    found: list[type[Exception]] = [OSError, EOFError, zlib.error]
     try:
         from isal import igzip_lib
 
-        found.append(igzip_lib.IsalError)
+        found.append(cast(type[Exception], igzip_lib.IsalError))
     except ImportError:
         pass
     try:
         from zlib_ng import zlib_ng
 
-        found.append(zlib_ng.error)
+        found.append(cast(type[Exception], zlib_ng.error))
     except ImportError:
         pass
     return tuple(found)

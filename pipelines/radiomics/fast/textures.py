@@ -55,9 +55,8 @@ class TextureClasses:
         return {family: computing[family]() for family in families}
 
     def _firstorder(self) -> ClassFeatures:
-        values = self.values.astype(np.float64)
         z, y, x = self.region.spacing_mm
-        return firstorder_features(values, self.gray, x * y * z, self.now["voxelArrayShift"])
+        return firstorder_features(self.values, self.gray, x * y * z, self.now["voxelArrayShift"])
 
     def _glcm(self) -> ClassFeatures:
         self._check_offsets()
