@@ -66,7 +66,8 @@ class DeepModel(Section):
         size: Pixels along each side of the patch.
         spacing_mm: Their distance; `margin` must cover half of size × spacing_mm and two pixels more.
         slices: Slices of a 25d patch; an odd number.
-        windows: By phase, the intensities that are told apart; a phase without is scaled to mean 0 and deviation 1.
+        window: The intensities that are told apart; without one a patch is scaled to mean 0 and deviation 1.
+        windows: Those of single phases, where they differ.
         roi: The region is a channel of its own, all that is left of the image, or not marked.
         roi_margin_mm: How far beyond the region `masked` sees.
         width: Channels of the network, as a share of its usual ones.
@@ -93,6 +94,7 @@ class DeepModel(Section):
     size: int = Field(ge=16, le=512)
     spacing_mm: float = Field(gt=0)
     slices: int = Field(default=3, ge=1, le=31)
+    window: IntensityWindow | None = None
     windows: dict[Name, IntensityWindow] = {}
     roi: Literal["channel", "masked", "none"] = "channel"
     roi_margin_mm: float = Field(default=0.0, ge=0)

@@ -17,13 +17,14 @@ from pipelines.workspace import Workspace
 def recipe_of(params: Params, settings: DeepModel) -> Recipe:
     """Returns what a declared model sees."""
     phases = settings.phases or service_of(params, settings.service).phases
+    windows = {phase: settings.windows.get(phase, settings.window) for phase in phases}
     return Recipe(
         dims=settings.dims,
         size=settings.size,
         spacing_mm=settings.spacing_mm,
         phases=tuple(phases),
         slices=settings.slices if settings.dims == "25d" else 1,
-        windows={phase: (w.low, w.high) for phase, w in settings.windows.items() if phase in phases},
+        windows={phase: (window.low, window.high) for phase, window in windows.items() if window is not None},
         roi=settings.roi,
         roi_margin_mm=settings.roi_margin_mm,
     )
