@@ -78,13 +78,13 @@ def read_schema(root: Path, *, centers: Iterable[str] | None = None) -> pa.Schem
     Raises:
         DamagedTableError: There is no partition, or two partitions have different schemas.
     """
-    opened = _opened(root, None if centers is None else set(centers))
-    if not opened:
+    chosen = _chosen_centers(root, centers)
+    if not chosen:
         raise DamagedTableError("no partition", where=f"table {root.name}")
-    (first, source), *others = opened.items()
-    for center, other in others:
-        _refuse_other_columns(root, first, source.schema_arrow, center, other.schema_arrow)
-    return source.schema_arrow.insert(0, CENTER_FIELD)
+    schema = _open(partition(root, chosen[0])).schema_arrow
+    for center in chosen[1:]:
+        _refuse_other_columns(root, chosen[0], schema, center, _open(partition(root, center)).schema_arrow)
+    return schema.insert(0, CENTER_FIELD)
 
 
 def read_notes(root: Path) -> dict[str, dict[str, str]]:
@@ -104,17 +104,18 @@ def read_table(root: Path, *, centers: Iterable[str] | None = None, columns: Seq
         centers: Which partitions; all when left out. One that has no partition gives no rows.
         columns: Which columns besides `center`; all when left out.
     """
-    opened = _opened(root, None if centers is None else set(centers))
-    if not opened:
+    chosen = _chosen_centers(root, centers)
+    if not chosen:
         schema = read_schema(root)
         return schema.empty_table().select(_chosen(schema.names, columns))
-    first, *_ = opened
-    stored = _chosen(opened[first].schema_arrow.names, columns)
-    parts = {center: source.read(columns=stored).select(stored) for center, source in opened.items()}
-    for center, part in parts.items():
-        _refuse_other_columns(root, first, parts[first].schema, center, part.schema)
-    target = parts[first].schema
-    return pa.concat_tables([_with_center(center, part, target) for center, part in parts.items()])
+    parts: list[pa.Table] = []
+    for center in chosen:
+        # one at a time: an open file holds its footer and buffers, together as much as the rows
+        part = _read(partition(root, center), columns)
+        target = parts[0].schema.remove(0) if parts else part.schema
+        _refuse_other_columns(root, chosen[0], target, center, part.schema)
+        parts.append(_with_center(center, part, target))
+    return pa.concat_tables(parts)
 
 
 def read_frame(
@@ -136,9 +137,9 @@ def content_digest(table: pa.Table) -> str:
     return combined_digest(row_digest(row) for row in table.to_pylist())
 
 
-def _opened(root: Path, centers: set[str] | None) -> dict[str, pq.ParquetFile]:
-    """Opens the partitions of the named centers, each once: the footer of a wide table takes time to read."""
-    return {c: _open(partition(root, c)) for c in centers_of(root) if centers is None or c in centers}
+def _chosen_centers(root: Path, centers: Iterable[str] | None) -> list[str]:
+    wanted = None if centers is None else set(centers)
+    return [center for center in centers_of(root) if wanted is None or center in wanted]
 
 
 def _chosen(names: list[str], columns: Sequence[str] | None) -> list[str]:
@@ -191,6 +192,15 @@ def _open(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path)
     except (pa.ArrowInvalid, OSError) as error:
+        raise DamagedTableError(f"unreadable: {error}", where=_place(path)) from error
+
+
+def _read(path: Path, columns: Sequence[str] | None) -> pa.Table:
+    source = _open(path)
+    stored = _chosen(source.schema_arrow.names, columns)
+    try:
+        return source.read(columns=stored).select(stored)
+    except (pa.ArrowException, OSError) as error:
         raise DamagedTableError(f"unreadable: {error}", where=_place(path)) from error
 
 
