@@ -74,6 +74,50 @@ def deep_card(manifest: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def direct_card(manifest: dict[str, Any]) -> str:
+    """Returns the card of a clinical model, or of ready probabilities, as Markdown."""
+    model = manifest["model"]
+    kept = ", ".join(model.get("predictors", ())) or "none: nothing told the outcome"
+    seen = {
+        "clinical": f"logistic regression on clinical predictors that passed screening ({kept})",
+        "probability": "what a table made elsewhere says, recalibrated",
+    }[model["estimator"]]
+    return _plain_card(manifest, seen)
+
+
+def fusion_card(manifest: dict[str, Any], members: list[str]) -> str:
+    """Returns the card of a late fusion as Markdown."""
+    return _plain_card(manifest, f"weights on what other models say ({', '.join(members)})")
+
+
+def _plain_card(manifest: dict[str, Any], seen: str) -> str:
+    model, oof = manifest["model"], manifest["metrics_oof"]
+    lines = [
+        f"# {model['name']}",
+        "",
+        f"Predicts **{manifest['label']}**: {seen}.",
+        "",
+        "## Made from",
+        f"- {oof['n']} training patients, {oof['events']} of them positive; training set "
+        f"`{manifest['training_set'][:12]}`",
+        f"- radmill {manifest['release']}",
+        "- " + ", ".join(f"{key} {_shown(value)}" for key, value in sorted(model["hyperparameters"].items())),
+        "",
+        "## Cross-validation",
+        f"- AUC {_shown(oof['auc'])} ({_shown(oof['auc_low'])}–{_shown(oof['auc_high'])}), each patient judged by what "
+        "was learned without him",
+        f"- calibration slope {_shown(oof['calibration_slope'])}, intercept {_shown(oof['calibration_intercept'])}, "
+        "each fold recalibrated without its patients",
+        f"- {_recalibrated(model['recalibration'])}",
+        "- thresholds " + ", ".join(f"{name} {_shown(value)}" for name, value in manifest["thresholds"].items()),
+        "",
+        "## Limits",
+        "- Results on internal and external patients are evidence of a registered version, not part of this card.",
+        "- A value that no training patient had counts as missing.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def _recalibrated(found: dict[str, Any]) -> str:
     if found["identity_because"]:
         return f"the probabilities are not recalibrated: {found['identity_because']}"

@@ -97,6 +97,15 @@ class CrossValidation:
         self.X, self.steps, self.facts = X, steps or Steps(), facts
         self.prepared = tuple(self._prepare(fold) for fold in folds)
 
+    def on(self, folds: Sequence[Fold]) -> "CrossValidation":
+        """Returns the same on other folds."""
+        return CrossValidation(self.estimator, self.rule, self.X, self.y, folds, self.seed, self.steps, self.facts)
+
+    @property
+    def folds(self) -> list[Fold]:
+        """The folds, in their order."""
+        return [prepared.fold for prepared in self.prepared]
+
     @property
     def n_components(self) -> int:
         """The largest number of components that every fold has."""
@@ -129,7 +138,7 @@ class CrossValidation:
 
     def auc(self, number: int, p: Floats) -> float:
         """Returns the area under the ROC curve on a fold's held-out rows."""
-        return search_auc(self.y[self.prepared[number].fold.held_out], p)
+        return search_auc(self.y[self.folds[number].held_out], p)
 
     def out_of_fold(
         self, held_out: Sequence[Floats], recalibrations: Sequence[Recalibration] | None = None
@@ -144,7 +153,7 @@ class CrossValidation:
             held_out: Probabilities of each fold's held-out rows.
             recalibrations: What each fold's probabilities go through before; nothing when left out.
         """
-        folds = [prepared.fold for prepared in self.prepared[: len(held_out)]]
+        folds = self.folds[: len(held_out)]
         shape = (len(self.y), 1 + max(fold.repeat for fold in folds))
         p, number = np.full(shape, np.nan), np.full(shape, -1, np.int64)
         overall = logit(self.y.mean())

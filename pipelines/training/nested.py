@@ -68,7 +68,7 @@ def nested(
     recalibrations: list[Recalibration] = []
     judged: list[float] = []
     for repeat in range(repeats):
-        folds = [prepared.fold for prepared in validation.prepared if prepared.fold.repeat == repeat]
+        folds = [fold for fold in validation.folds if fold.repeat == repeat]
         if len(folds) < MINIMUM_FOLDS:
             chosen += [trials[0] for _ in folds]
             recalibrations += [Recalibration(reason="two folds leave nobody to learn from") for _ in folds]
@@ -90,16 +90,7 @@ class _Pairs:
         self.y, self.folds = validation.y, folds
         self.both = list(combinations(range(len(folds)), 2))
         pairs = [_without(folds[i], folds[j]) for i, j in self.both]
-        self.inner = CrossValidation(
-            validation.estimator,
-            validation.rule,
-            validation.X,
-            self.y,
-            pairs,
-            validation.seed,
-            validation.steps,
-            validation.facts,
-        )
+        self.inner = validation.on(pairs)
 
     def choices(self, trials: Sequence[Trial], progress: Progress) -> tuple[list[Trial], list[float]]:
         """Returns for each fold the trial that is best on the others, and its mean area there."""
@@ -114,10 +105,10 @@ class _Pairs:
         for pair, both in enumerate(self.both):
             if number in both:
                 other = self.folds[both[0] if both[1] == number else both[1]].held_out
-                prepared = self.inner.prepared[pair].fold
-                found = self.inner.held_out(pair, trial.values)[np.isin(prepared.held_out, other)]
+                own = self.inner.folds[pair]
+                found = self.inner.held_out(pair, trial.values)[np.isin(own.held_out, other)]
                 inside = np.clip(found, PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
-                p[other] = expit(logit(inside) + overall - logit(self.y[prepared.fit].mean()))
+                p[other] = expit(logit(inside) + overall - logit(self.y[own.fit].mean()))
         known = np.isfinite(p)
         return fit_recalibration(self.y[known], p[known])
 

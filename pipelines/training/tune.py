@@ -1,5 +1,6 @@
 """Searches a model's hyperparameters inside the training patients, fits it, and leaves a candidate."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from featurestore.repeats import read_repeats
 from featurestore.training_sets import TRAINING, TrainingSet
 from pipelines.models.base import Floats
 from pipelines.models.components import ComponentRule
-from pipelines.models.spaces import Parameter, space
+from pipelines.models.spaces import SPACES, Parameter, space
 from pipelines.models.steps import RowFacts, StabilityRule, Steps
 from pipelines.models.tabular import TabularModel
 from pipelines.params import Params
@@ -22,7 +23,7 @@ from pipelines.training.crossval import CrossValidation, OutOfFold
 from pipelines.training.nested import Nested, nested
 from pipelines.training.recalibration import Recalibration, fit_recalibration
 from pipelines.training.search import Journal, Trial, best, derived_seed, search
-from pipelines.training.splits import repeated_folds
+from pipelines.training.splits import Fold, repeated_folds
 from pipelines.workspace import Workspace
 
 
@@ -110,6 +111,8 @@ def tune(workspace: Workspace, params: Params, name: str, progress: Progress | N
         raise UnknownModelError(f"there is no model {name!r}; declared: {', '.join(params.models)}", where="models")
     settings, telling = params.models[name], progress or Silent()
     whole = TrainingSet.load(workspace.training(settings.service))
+    if settings.estimator not in SPACES:
+        return _tune_direct(workspace, params, name, whole)
     journal = Journal(workspace.state / "search" / f"{name}.json", _context(whole, settings, params.tuning))
     telling.start(f"tune {name}", params.tuning.trials * (1 + params.tuning.nested_repeats))
     with threadpool_limits(1):  # sums in another order would give other bits
@@ -124,6 +127,27 @@ def tune(workspace: Workspace, params: Params, name: str, progress: Progress | N
     return summary
 
 
+def _tune_direct(workspace: Workspace, params: Params, name: str, whole: TrainingSet) -> TuneSummary:
+    """Fits a model that has nothing to search."""
+    from threadpoolctl import threadpool_limits
+
+    from pipelines.training.direct import fit_direct, maker_of
+    from pipelines.training.direct_candidate import write_direct_candidate
+
+    settings, part = params.models[name], whole.part(TRAINING)
+    make = maker_of(settings, part)
+    with threadpool_limits(1):
+        folds = folds_of(part, params.tuning)
+        fitted = fit_direct(part.X, part.y, make, folds, min(params.tuning.nested_repeats, params.tuning.repeats))
+        target = params.evaluation.target_sensitivity
+        return write_direct_candidate(workspace.model(name), name, whole, settings, fitted, target)
+
+
+def folds_of(part: TrainingSet, tuning: TuningSection) -> tuple[Fold, ...]:
+    """Returns the folds of all repeats, which every model on these patients has."""
+    return repeated_folds(part.y, part.center, tuning.folds, tuning.repeats, derived_seed(tuning.seed, "folds"))
+
+
 def fit_best(
     part: TrainingSet,
     settings: Model,
@@ -131,6 +155,7 @@ def fit_best(
     journal: Journal | None = None,
     progress: Progress | None = None,
     repeats: Floats | None = None,
+    folds: Sequence[Fold] | None = None,
 ) -> Tuned:
     """Searches, estimates and fits, on the given patients alone.
 
@@ -141,10 +166,11 @@ def fit_best(
         journal: Where finished trials are remembered.
         progress: Is told of every trial.
         repeats: The patients' features by other outlines, shape (n, k, p).
+        folds: The folds, where they are given.
     """
     steps, facts = steps_of(settings, part), RowFacts(center=part.center, repeats=repeats)
     rule, seed = component_rule(settings), derived_seed(tuning.seed, "estimator")
-    folds = repeated_folds(part.y, part.center, tuning.folds, tuning.repeats, derived_seed(tuning.seed, "folds"))
+    folds = folds or folds_of(part, tuning)
     validation = CrossValidation(settings.estimator, rule, part.X, part.y, folds, seed, steps, facts)
     parameters = space(settings.estimator, validation.n_components, settings.space, searched=rule.searched)
     trials = search(
