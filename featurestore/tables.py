@@ -109,9 +109,13 @@ def read_table(root: Path, *, centers: Iterable[str] | None = None, columns: Seq
         schema = read_schema(root)
         return schema.empty_table().select(_chosen(schema.names, columns))
     parts: list[pa.Table] = []
+    stored: list[str] | None = None
     for center in chosen:
         # one at a time: an open file holds its footer and buffers, together as much as the rows
-        part = _read(partition(root, center), columns)
+        source = _open(partition(root, center))
+        if columns is not None and stored is None:
+            stored = _chosen(source.schema_arrow.names, columns)
+        part = _read(source, stored, partition(root, center))
         target = parts[0].schema.remove(0) if parts else part.schema
         _refuse_other_columns(root, chosen[0], target, center, part.schema)
         parts.append(_with_center(center, part, target))
@@ -195,11 +199,9 @@ def _open(path: Path) -> pq.ParquetFile:
         raise DamagedTableError(f"unreadable: {error}", where=_place(path)) from error
 
 
-def _read(path: Path, columns: Sequence[str] | None) -> pa.Table:
-    source = _open(path)
-    stored = _chosen(source.schema_arrow.names, columns)
+def _read(source: pq.ParquetFile, stored: Sequence[str] | None, path: Path) -> pa.Table:
     try:
-        return source.read(columns=stored).select(stored)
+        return source.read(columns=stored)
     except (pa.ArrowException, OSError) as error:
         raise DamagedTableError(f"unreadable: {error}", where=_place(path)) from error
 
