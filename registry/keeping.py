@@ -92,7 +92,7 @@ def commit(root: Path, paths: Iterable[Path], message: str) -> bool:
     Raises:
         CommandFailedError: git failed; the files stay, and the next event commits them.
     """
-    _remove_dead_lock(root)
+    _remove_dead_locks(root)
     asked = {path.relative_to(root).as_posix() for path in paths if path.is_file()}
     changed = sorted(asked & set(_uncommitted(root)))
     if not changed:
@@ -123,15 +123,17 @@ def rewriting_commits(root: Path, ledger: Path) -> list[str]:
     return found
 
 
-def _remove_dead_lock(root: Path) -> None:
-    """Removes the lock that a git which was killed left behind; git itself waits for a person to do it.
+def _remove_dead_locks(root: Path) -> None:
+    """Removes the locks that a git which was killed left behind; git itself waits for a person to do it.
 
     Only where it can be seen that no git works in this repository: Linux.
     """
-    lock = root / _run(["git", "rev-parse", "--git-path", "index.lock"], root).strip()
-    processes = Path("/proc")
-    if lock.exists() and processes.is_dir() and not any(_is_git_in(path, root) for path in processes.glob("[0-9]*")):
-        lock.unlink(missing_ok=True)
+    processes, told = Path("/proc"), _run(["git", "rev-parse", "--git-dir", "--git-common-dir"], root)
+    own = {(root / line).resolve() for line in told.splitlines()}
+    locks = [lock for folder in own for lock in (*folder.glob("*.lock"), *folder.glob("refs/**/*.lock"))]
+    if locks and processes.is_dir() and not any(_is_git_in(path, root) for path in processes.glob("[0-9]*")):
+        for lock in locks:
+            lock.unlink(missing_ok=True)
 
 
 def _is_git_in(process: Path, root: Path) -> bool:
