@@ -14,16 +14,19 @@ from numpy.typing import NDArray
 from featurestore.entities import PATIENT_COLUMNS
 from featurestore.errors import DamagedTableError, InputError
 from featurestore.flat_tables import read_flat
+from featurestore.harmonization import Adapter
 from featurestore.joining import joined_frame, refuse_mixed
+from featurestore.tables import read_frame
 from featurestore.training_sets import INTERNAL, TRAINING, TrainingSet
 from featurestore.views import FeatureService
 from pipelines.evaluation.adapting import center_adapters
 from pipelines.evaluation.metrics import CohortPredictions, OutOfFold
+from pipelines.models.predicting import CaseInputs, StoredCases, predict_cases
 from pipelines.params import Params
 from pipelines.stored_views import outcomes_frame, service_of, view_frame, view_notes
-from pipelines.workspace import ROLES, Workspace
-from registry.harmonizing import predict_at_centers
+from pipelines.workspace import ROLES, Role, Workspace
 from registry.package import MANIFEST, ModelPackage, load_package
+from registry.parts import Part
 
 APPARENT, EXTERNAL = "training_apparent", "external"
 
@@ -43,6 +46,30 @@ class Candidate:
     package: ModelPackage
     training: TrainingSet
     folder: Path
+    workspace: Workspace
+
+    def says(
+        self,
+        role: Role,
+        rows: pd.DataFrame,
+        adapters: Mapping[str, Adapter] | None = None,
+    ) -> NDArray[np.float64]:
+        """Returns the package's probabilities for patients of a role, shape (n,); NaN about whom it says nothing.
+
+        Args:
+            role: Where the patients are from.
+            rows: `center`, `case_id` and the package's features.
+            adapters: The shifts of centers that no fit has seen.
+        """
+        inputs = CaseInputs(
+            center=rows["center"].to_numpy(np.str_),
+            case_id=rows["case_id"].to_numpy(np.str_),
+            features=rows,
+            view=self.workspace.view(role, "cases"),
+            volumes=self.workspace.cases(role),
+            adapters=adapters or {},
+        )
+        return predict_cases(self.package, inputs).p
 
 
 def candidates(workspace: Workspace, params: Params) -> tuple[list[Candidate], list[str]]:
@@ -56,7 +83,7 @@ def candidates(workspace: Workspace, params: Params) -> tuple[list[Candidate], l
     """
     found, absent = [], []
     sets: dict[str, TrainingSet] = {}
-    for name, model in params.models.items():
+    for name, model in {**params.models, **params.deep}.items():
         folder = workspace.model(name)
         if not (folder / "package" / MANIFEST).is_file():
             absent.append(name)
@@ -67,7 +94,14 @@ def candidates(workspace: Workspace, params: Params) -> tuple[list[Candidate], l
         if package.manifest["training_set"] != sets[model.service].digest:
             raise StaleModelError("it was tuned on another training set", where=f"model {name}")
         found.append(
-            Candidate(name=name, service=model.service, package=package, training=sets[model.service], folder=folder)
+            Candidate(
+                name=name,
+                service=model.service,
+                package=package,
+                training=sets[model.service],
+                folder=folder,
+                workspace=workspace,
+            )
         )
     return found, absent
 
@@ -97,23 +131,71 @@ def out_of_fold(candidate: Candidate) -> CohortPredictions:
         ),
         left_out={},
     )
-    if predictions.patients() != list(zip(part.center.tolist(), part.case_id.tolist(), strict=True)):
+    patients = set(zip(part.center.tolist(), part.case_id.tolist(), strict=True))
+    told = predictions.patients()
+    # a fusion learns from those of whom all members say something
+    if not (set(told) <= patients if candidate.package.is_fusion else set(told) == patients):
         raise DamagedTableError("holds other patients than the training set", where=f"oof of {candidate.name}")
     return predictions
 
 
-def of_training_set(candidate: Candidate, split: str, cohort: str) -> CohortPredictions:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DevelopmentData:
+    """Where the development patients' columns and images are.
+
+    Args:
+        sets: The training set of each service.
+        cases: Their stored images.
+    """
+
+    sets: Mapping[str, TrainingSet]
+    cases: StoredCases
+
+    def features(self, candidate: Candidate) -> Callable[[Part], pd.DataFrame]:
+        """Returns how a part of a candidate finds its columns: in the training set that it was made from."""
+
+        def find(part: Part) -> pd.DataFrame:
+            is_own = part.manifest["training_set"] == candidate.training.digest
+            whole = candidate.training if is_own else self._made_from(part)
+            order = [whole.names.index(name) for name in part.features]
+            frame = pd.DataFrame(whole.X[:, order], columns=list(part.features))
+            return frame.assign(center=whole.center, case_id=whole.case_id)
+
+        return find
+
+    def _made_from(self, part: Part) -> TrainingSet:
+        name = str(part.manifest["service"]["name"])
+        whole = self.sets.get(name)
+        if whole is None or whole.digest != part.manifest["training_set"]:
+            raise StaleModelError("it was made from another training set", where=f"member {part.name}")
+        return whole
+
+
+def read_development(workspace: Workspace, params: Params) -> DevelopmentData:
+    """Reads the training sets that are here, and the table of stored cases."""
+    folders = [workspace.training(name) for name in params.services]
+    sets = {folder.name: TrainingSet.load(folder) for folder in folders if folder.is_dir()}
+    return DevelopmentData(sets=sets, cases=_stored(workspace, "development"))
+
+
+def _stored(workspace: Workspace, role: Role) -> StoredCases:
+    return StoredCases(folder=workspace.cases(role), rows=read_frame(workspace.view(role, "cases")))
+
+
+def of_training_set(candidate: Candidate, split: str, cohort: str, data: DevelopmentData) -> CohortPredictions:
     """Returns the package's predictions on one side of the training set's split."""
     part = candidate.training.part(split)
-    order = [part.names.index(name) for name in candidate.package.features]
+    inputs = CaseInputs(center=part.center, case_id=part.case_id, features=data.features(candidate), cases=data.cases)
+    said = predict_cases(candidate.package, inputs)
+    keep = ~np.isnan(said.p)
     return CohortPredictions(
         model=candidate.name,
         cohort=cohort,
-        center=part.center,
-        case_id=part.case_id,
-        y=part.y,
-        p=predict_at_centers(candidate.package, part.X[:, order], part.center),
-        left_out={},
+        center=part.center[keep],
+        case_id=part.case_id[keep],
+        y=part.y[keep],
+        p=said.p[keep],
+        left_out={reason: int(lost.sum()) for reason, lost in said.reasons.items() if lost.any()},
     )
 
 
@@ -125,11 +207,21 @@ class ExternalData:
         centers: The centers in the order of `params.yaml`.
         tables: By view, one row a case, as extract or an import wrote it.
         outcomes: `center`, `case_id`, `label` of every eligible patient.
+        cases: Their stored images.
     """
 
     centers: tuple[str, ...]
     tables: Mapping[str, pd.DataFrame]
     outcomes: pd.DataFrame
+    cases: StoredCases | None = None
+
+    def features(self, part: Part) -> pd.DataFrame:
+        """Returns `center`, `case_id` and a part's columns, of those patients who have what it needs."""
+        columns = list(part.features)
+        service = FeatureService.from_plain(part.manifest["service"])
+        if any(self.tables[one.view].empty for one in service.parts):
+            return _no_rows(columns)
+        return joined_frame(self.tables, service, columns)
 
 
 def read_external(workspace: Workspace, params: Params) -> ExternalData:
@@ -145,32 +237,33 @@ def read_external(workspace: Workspace, params: Params) -> ExternalData:
         notes = [(role, view_notes(workspace, params, role, view)) for role in ROLES]
         refuse_mixed({f"{role} {c}": told for role, made in notes for c, told in made.items()}, f"view {view}")
     tables = {view: view_frame(workspace, params, "external", view) for view in views}
-    return ExternalData(centers=centers, tables=tables, outcomes=outcomes_frame(workspace, params, "external"))
+    outcomes, cases = outcomes_frame(workspace, params, "external"), _stored(workspace, "external")
+    return ExternalData(centers=centers, tables=tables, outcomes=outcomes, cases=cases)
 
 
 def of_external(candidate: Candidate, data: ExternalData) -> list[CohortPredictions]:
     """Returns the predictions on the external patients, pooled and by center; none without external centers."""
     if not data.centers:
         return []
-    columns = list(candidate.package.features)
-    service = FeatureService.from_plain({"name": candidate.service, **candidate.package.manifest["service"]})
-    is_empty = any(data.tables[part.view].empty for part in service.parts)
-    wide = _no_rows(columns) if is_empty else joined_frame(data.tables, service, columns)
-    joined = data.outcomes[[*PATIENT_COLUMNS, "label"]].merge(wide, on=list(PATIENT_COLUMNS), how="left")
-    joined = joined.sort_values(list(PATIENT_COLUMNS), kind="stable").reset_index(drop=True)
-    present = pd.MultiIndex.from_frame(joined[list(PATIENT_COLUMNS)]).isin(
-        pd.MultiIndex.from_frame(wide[list(PATIENT_COLUMNS)])
+    patients = data.outcomes[[*PATIENT_COLUMNS, "label"]]
+    patients = patients.sort_values(list(PATIENT_COLUMNS), kind="stable").reset_index(drop=True)
+    center, case_id = (patients[name].to_numpy(np.str_) for name in PATIENT_COLUMNS)
+    labelled = patients["label"].notna().to_numpy()
+    inputs = CaseInputs(
+        center=center[labelled],
+        case_id=case_id[labelled],
+        features=data.features,
+        adapters=center_adapters,
+        cases=data.cases,
     )
-    labelled = joined["label"].notna().to_numpy()
-    center = joined["center"].to_numpy(np.str_)
-    adapters, alien = center_adapters(candidate.package, wide)
-    apart = np.isin(center, alien)
-    keep = present & labelled & ~apart
-    p = np.full(len(joined), np.nan)
-    X = joined.loc[keep, columns].to_numpy(np.float64)
-    p[keep] = predict_at_centers(candidate.package, X, center[keep], adapters)
-    reasons = {"label_missing": ~labelled, "features_missing": labelled & ~present}
-    reasons |= {"center_not_harmonized": present & labelled & apart} if alien else {}
+    said = predict_cases(candidate.package, inputs)
+    p = np.full(len(patients), np.nan)
+    p[labelled] = said.p
+    keep = ~np.isnan(p)
+    reasons = {"label_missing": ~labelled}
+    for reason, lost in said.reasons.items():
+        reasons[reason] = np.zeros(len(patients), dtype=bool)
+        reasons[reason][labelled] = lost
 
     def cohort(name: str, at: NDArray[np.bool_]) -> CohortPredictions:
         rows = at & keep
@@ -178,22 +271,22 @@ def of_external(candidate: Candidate, data: ExternalData) -> list[CohortPredicti
             model=candidate.name,
             cohort=name,
             center=center[rows],
-            case_id=joined["case_id"].to_numpy(np.str_)[rows],
-            y=joined.loc[rows, "label"].to_numpy(np.int8),
+            case_id=case_id[rows],
+            y=patients.loc[rows, "label"].to_numpy(np.int8),
             p=p[rows],
             left_out={reason: int((at & lost).sum()) for reason, lost in reasons.items()},
         )
 
-    pooled = cohort(EXTERNAL, np.ones(len(joined), dtype=bool))
+    pooled = cohort(EXTERNAL, np.ones(len(patients), dtype=bool))
     return [pooled, *(cohort(f"{EXTERNAL}.{name}", center == name) for name in data.centers)]
 
 
-def all_cohorts(candidate: Candidate, data: ExternalData) -> list[CohortPredictions]:
+def all_cohorts(candidate: Candidate, development: DevelopmentData, data: ExternalData) -> list[CohortPredictions]:
     """Returns the model's predictions on every cohort, training first."""
     return [
         out_of_fold(candidate),
-        of_training_set(candidate, TRAINING, APPARENT),
-        of_training_set(candidate, INTERNAL, INTERNAL),
+        of_training_set(candidate, TRAINING, APPARENT, development),
+        of_training_set(candidate, INTERNAL, INTERNAL, development),
         *of_external(candidate, data),
     ]
 

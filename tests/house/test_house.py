@@ -27,7 +27,7 @@ LEVELS = {
     "pipelines.imports": 6,
     "pipelines.models": 7,
     "pipelines.training": 8,
-    "pipelines.evaluation.cohorts": 7,
+    "pipelines.evaluation.cohorts": 7.2,
     "pipelines.evaluation.supplements": 7.5,
     "pipelines.evaluation.evaluate": 8,
     "pipelines.scoring": 9,
