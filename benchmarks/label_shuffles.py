@@ -1,9 +1,10 @@
 """Negative control of a whole study: over label shuffles the mean AUC of every cohort but the apparent one is near 0.5.
 
-Usage: python benchmarks/label_shuffles.py STUDY [--shuffles 20] [--trials 5]
+Usage: python benchmarks/label_shuffles.py STUDY [--shuffles 20] [--trials 5] [--out FILE]
 
 Labels are shuffled over all patients, development and external; each model is then searched and fitted as `tune` does.
-Prints the mean per model and cohort, and exits 1 if one lies outside 0.45–0.55.
+Prints the mean per model and cohort, and how many intervals of the nested area hold 0.5. Exits 1 if a mean over models
+lies outside 0.45–0.55, or if fewer than 17 of 20 intervals hold 0.5.
 """
 
 import argparse
@@ -13,15 +14,18 @@ from pathlib import Path
 
 import numpy as np
 
+from featurestore.files import write_json
 from featurestore.tables import read_frame
 from featurestore.training_sets import TrainingSet
 from featurestore.views import FeatureService, wide_frame
+from pipelines.models.estimators import ESTIMATORS
 from pipelines.params import Params, load_params
 from pipelines.training.controls import ShuffledAucs, shuffled_aucs
 from pipelines.workspace import Workspace
 
 COHORTS = ("training", "internal", "external")
 LOW, HIGH = 0.45, 0.55
+HOLDING = 17 / 20
 
 
 def external_rows(workspace: Workspace, whole: TrainingSet) -> tuple[np.ndarray, np.ndarray]:
@@ -45,17 +49,26 @@ def main() -> None:
     parser.add_argument("study", type=Path)
     parser.add_argument("--shuffles", type=int, default=20)
     parser.add_argument("--trials", type=int, default=5)
+    parser.add_argument("--out", type=Path)
     chosen = parser.parse_args()
     workspace = Workspace.find(chosen.study)
     params = load_params(workspace.params)
-    means = {}
-    for name in params.models:
+    means, holding = {}, {}
+    for name, model in params.models.items():
+        if model.estimator not in ESTIMATORS:
+            continue
         found = shuffle_model(workspace, params, name, chosen.shuffles, chosen.trials)
         means[name] = {cohort: float(np.nanmean([getattr(one, cohort) for one in found])) for cohort in COHORTS}
-        print(f"{name:<34}" + "  ".join(f"{cohort} {mean:.3f}" for cohort, mean in means[name].items()), flush=True)
+        holding[name] = sum(one.training_low <= 0.5 <= one.training_high for one in found)
+        told = "  ".join(f"{cohort} {mean:.3f}" for cohort, mean in means[name].items())
+        print(f"{name:<34}{told}  intervals that hold 0.5: {holding[name]} of {len(found)}", flush=True)
     overall = {cohort: float(np.mean([row[cohort] for row in means.values()])) for cohort in COHORTS}
-    print(json.dumps({"shuffles": chosen.shuffles, "mean over models": overall}))
-    sys.exit(any(not LOW <= mean <= HIGH for mean in overall.values()))
+    share = sum(holding.values()) / (len(holding) * chosen.shuffles)
+    content = {"shuffles": chosen.shuffles, "mean_over_models": overall, "models": means, "holding": holding}
+    print(json.dumps({**content, "models": len(means)}))
+    if chosen.out:
+        write_json(chosen.out, {**content, "share_of_intervals": share})
+    sys.exit(any(not LOW <= mean <= HIGH for mean in overall.values()) or share < HOLDING)
 
 
 if __name__ == "__main__":

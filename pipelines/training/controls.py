@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from featurestore.training_sets import INTERNAL, TRAINING, TrainingSet
-from pipelines.evaluation.discrimination import auc
+from pipelines.evaluation.discrimination import auc, fold_auc_estimate
 from pipelines.models.base import Floats, Labels
 from pipelines.params.modelling import Model, TuningSection
 from pipelines.training.tune import fit_best
+
+CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +21,8 @@ class ShuffledAucs:
     Args:
         seed: The shuffle.
         training: Nested cross-validation in the training patients.
+        training_low: The lower end of its interval.
+        training_high: The upper end.
         internal: The patients kept aside.
         external: The external patients.
         best_trial: The best trial's own cross-validation, which is too high even here.
@@ -26,6 +30,8 @@ class ShuffledAucs:
 
     seed: int
     training: float
+    training_low: float
+    training_high: float
     internal: float
     external: float
     best_trial: float
@@ -63,9 +69,13 @@ def _shuffled(
     development = replace(whole, y=labels[:n])
     internal = development.part(INTERNAL)
     tuned = fit_best(development.part(TRAINING), settings, tuning)
+    honest = tuned.nested
+    estimate = fold_auc_estimate(honest.y, honest.p, honest.fold, CONFIDENCE)
     return ShuffledAucs(
         seed=seed,
-        training=tuned.nested.auc(),
+        training=honest.auc(),
+        training_low=float("nan") if estimate.low is None else estimate.low,
+        training_high=float("nan") if estimate.high is None else estimate.high,
         internal=auc(internal.y, tuned.model.predict_proba(internal.X)) if len(internal.y) else float("nan"),
         external=auc(labels[n:], tuned.model.predict_proba(X_external)) if len(X_external) else float("nan"),
         best_trial=tuned.flattering.auc(),
