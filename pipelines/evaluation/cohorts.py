@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from featurestore.entities import PATIENT_COLUMNS
 from featurestore.errors import DamagedTableError, InputError
 from featurestore.flat_tables import read_flat
-from featurestore.harmonization import Adapter
 from featurestore.joining import joined_frame, refuse_mixed
 from featurestore.tables import read_frame
 from featurestore.training_sets import INTERNAL, TRAINING, TrainingSet
@@ -46,30 +45,6 @@ class Candidate:
     package: ModelPackage
     training: TrainingSet
     folder: Path
-    workspace: Workspace
-
-    def says(
-        self,
-        role: Role,
-        rows: pd.DataFrame,
-        adapters: Mapping[str, Adapter] | None = None,
-    ) -> NDArray[np.float64]:
-        """Returns the package's probabilities for patients of a role, shape (n,); NaN about whom it says nothing.
-
-        Args:
-            role: Where the patients are from.
-            rows: `center`, `case_id` and the package's features.
-            adapters: The shifts of centers that no fit has seen.
-        """
-        inputs = CaseInputs(
-            center=rows["center"].to_numpy(np.str_),
-            case_id=rows["case_id"].to_numpy(np.str_),
-            features=rows,
-            view=self.workspace.view(role, "cases"),
-            volumes=self.workspace.cases(role),
-            adapters=adapters or {},
-        )
-        return predict_cases(self.package, inputs).p
 
 
 def candidates(workspace: Workspace, params: Params) -> tuple[list[Candidate], list[str]]:
@@ -100,7 +75,6 @@ def candidates(workspace: Workspace, params: Params) -> tuple[list[Candidate], l
                 package=package,
                 training=sets[model.service],
                 folder=folder,
-                workspace=workspace,
             )
         )
     return found, absent

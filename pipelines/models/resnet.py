@@ -9,6 +9,7 @@ network one by one, on the processor, in one thread.
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -95,13 +96,18 @@ class Network:
     state: State
     coefficients: Floats | None = None
 
+    @cached_property
+    def _module(self) -> Any:
+        """The network itself, built once."""
+        return module_of(self.spec, self.state)
+
     def log_odds(self, patches: Patches) -> Floats:
         """Returns what the network says of each patch, shape (n,), before recalibration."""
         import torch
 
         if patches.shape[1:] != self.shape:
             raise WrongNetworkError(f"patches of shape {patches.shape[1:]}, the network sees {self.shape}")
-        module = module_of(self.spec, self.state)
+        module = self._module
         with settled("cpu", threads=1), torch.inference_mode():
             found = [float(module(torch.from_numpy(np.array(patch[np.newaxis])))[0, 0]) for patch in patches]
         return np.asarray(found, dtype=np.float64)
