@@ -5,10 +5,10 @@ import pandas as pd
 
 from featurestore.harmonization import Adapter, TooFewCasesError
 from registry.harmonizing import Harmonizer
-from registry.package import ModelPackage
+from registry.parts import Part
 
 
-def center_adapters(package: ModelPackage, wide: pd.DataFrame) -> tuple[dict[str, Adapter], list[str]]:
+def center_adapters(package: Part, wide: pd.DataFrame) -> tuple[dict[str, Adapter], list[str]]:
     """Estimates the shift of every center that was not in the package's fit.
 
     Args:

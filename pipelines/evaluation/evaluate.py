@@ -23,7 +23,15 @@ from featurestore.flat_tables import write_flat
 from featurestore.schemas import Column
 from featurestore.training_sets import INTERNAL, TRAINING
 from pipelines.evaluation import tables
-from pipelines.evaluation.cohorts import EXTERNAL, Candidate, all_cohorts, candidates, read_external, thresholds
+from pipelines.evaluation.cohorts import (
+    EXTERNAL,
+    Candidate,
+    all_cohorts,
+    candidates,
+    read_development,
+    read_external,
+    thresholds,
+)
 from pipelines.evaluation.metrics import CohortPredictions, best_model, draws, judge, rounded
 from pipelines.evaluation.operating import sensitivity_name, sensitivity_threshold, youden_threshold
 from pipelines.evaluation.supplements import record_texts, supplement_texts
@@ -78,11 +86,11 @@ def evaluate(workspace: Workspace, params: Params, progress: Progress | None = N
 def _evaluate(workspace: Workspace, params: Params, progress: Progress) -> EvaluationSummary:
     removed = _sweep_models(workspace, params)
     found, absent = candidates(workspace, params)
-    external = read_external(workspace, params)
+    development, external = read_development(workspace, params), read_external(workspace, params)
     progress.start("evaluate", len(found))
     judged: list[Judged] = []
     for candidate in found:
-        judged.append(_judge_model(candidate, all_cohorts(candidate, external), params.evaluation))
+        judged.append(_judge_model(candidate, all_cohorts(candidate, development, external), params.evaluation))
         progress.advance(note=candidate.name)
     progress.finish()
     metrics = {item.name: rounded(cohorts) for item, (_, cohorts, _) in zip(found, judged, strict=True)}
