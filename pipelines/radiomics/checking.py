@@ -22,7 +22,9 @@ def complaints(content: object) -> list[str]:
         return [f"a mapping with {', '.join(SECTIONS)} is expected, seen {content!r}"]
     found = [_unknown("", key, SECTIONS) for key in content if key not in (*SECTIONS, "voxelSetting")]
     if content.get("voxelSetting"):
-        found.append("voxelSetting: feature maps by voxel are not supported; remove the section")
+        given = content["voxelSetting"]
+        keys = ", ".join(str(key) for key in given) if isinstance(given, Mapping) else repr(given)
+        found.append(f"voxelSetting: feature maps by voxel are not supported; remove the section with {keys}")
     for section, check in (("imageType", _image_types), ("featureClass", _feature_classes), ("setting", _setting)):
         part = content.get(section)
         if part is not None and not isinstance(part, Mapping):

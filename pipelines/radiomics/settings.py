@@ -35,6 +35,13 @@ LBP3D_REACH_VOXELS = 48
 """The same prefilter, whose result is compared with its center: a sign, so the last digit counts."""
 
 
+UNDECIDING = {
+    "additionalInfo": "decides no feature; FastEngine.execute(..., diagnostics=True) adds diagnostics to one case",
+    "enableCExtensions": "decides no feature; there is one way to compute",
+}
+"""Keys of PyRadiomics that are accepted though no feature depends on them, and what a person should know."""
+
+
 class SettingsError(InputError):
     """Extraction settings say something they may not."""
 
@@ -166,12 +173,13 @@ class ExtractionSettings:
     def notes(self) -> tuple[str, ...]:
         """Returns what a person should know about these settings."""
         known = feature_definitions()
-        return tuple(
+        removed = (
             f"featureClass.{family}.{name} gives no value any more; it equals {known[family, name].same_as}"
             for family, names in self.feature_classes.items()
             for name in names
             if known[family, name].status == "removed"
         )
+        return (*(f"setting.{key}: {UNDECIDING[key]}" for key in UNDECIDING if key in self.setting), *removed)
 
     def _filter_voxels(self) -> int:
         reach = {"Gradient": 1, "LoG": LOG_SHORTEST_VOXELS}

@@ -60,7 +60,10 @@ def test_a_published_parameter_file_is_read_and_made_explicit(tmp_path: Path) ->
     assert read.effective("LoG")["binWidth"] == 5.0
     assert read.effective("Original")["binWidth"] == 25.0
     assert read.effective("Wavelet")["symmetricalGLCM"] is True
-    assert read.notes() == ("featureClass.glcm.Dissimilarity gives no value any more; it equals DifferenceAverage",)
+    assert read.notes() == (
+        "setting.enableCExtensions: decides no feature; there is one way to compute",
+        "featureClass.glcm.Dissimilarity gives no value any more; it equals DifferenceAverage",
+    )
     assert ExtractionSettings.from_mapping(read.plain()) == read
 
 

@@ -59,6 +59,13 @@ class TooThinError(ExtractionError):
     default_remedy = "set interpolator to sitkLinear, or do not resample"
 
 
+class TooLargeError(ExtractionError):
+    """The resampled region would need more memory than a case may take."""
+
+    code = "too_large"
+    default_remedy = "raise resampledPixelSpacing, or check the spacing of image and mask"
+
+
 class TooManyBinsError(ExtractionError):
     """The gray levels would need more memory than a case may take."""
 

@@ -92,6 +92,8 @@ def check_volume(image: sitk.Image | sitk.ImageFileReader, what: str) -> None:
     n_components = n_components or cast(sitk.Image, image).GetNumberOfComponentsPerPixel()
     if n_components != 1:
         raise NotAVolumeError(f"the {what} has {n_components} numbers a voxel")
+    if image.GetPixelIDValue() in (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64):
+        raise NotAVolumeError(f"the voxels of the {what} are complex numbers")
 
 
 def _information(path: Path, layout: Layout, what: str) -> sitk.ImageFileReader:

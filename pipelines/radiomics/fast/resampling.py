@@ -1,5 +1,6 @@
 """Resampling of image and mask around the region, on the grid that PyRadiomics would lay."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,12 +9,15 @@ from numpy.typing import NDArray
 
 from pipelines.radiomics.fast.masks import BoxedRegion, check_within
 from pipelines.radiomics.fast.picture import Picture, as_index
-from pipelines.radiomics.fast.problems import TooThinError
+from pipelines.radiomics.fast.problems import TooLargeError, TooThinError
 
 # The cubic spline's prefilter forgets a voxel within 24 others; windowed sinc and Gaussian reach less.
 SPLINE_REACH = 26
 # ITK's spline reads beyond its memory where an axis has two voxels, and gives other values every time.
 SPLINE_TOO_THIN = 2
+# The resampled image and mask and their first copies; what would take more is refused before it is allocated.
+BYTES_A_VOXEL = 16
+LIMIT_BYTES = 8 * 2**30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +68,11 @@ def resample(
     """Returns image and mask on the target grid.
 
     Raises:
+        TooLargeError: They would take too much memory.
         OutsideImageError: The region stands beyond the image.
     """
     check_within(image, mask, region)
+    _check_memory(target)
     resampler = sitk.ResampleImageFilter()
     resampler.SetOutputSpacing([float(step) for step in target.spacing_mm])
     resampler.SetOutputDirection(mask.header.GetDirection())
@@ -83,6 +89,17 @@ def resample(
     resampler.SetOutputPixelType(outline.GetPixelID())
     resampler.SetInterpolator(sitk.sitkNearestNeighbor)
     return resampled, resampler.Execute(outline)
+
+
+def _check_memory(target: Target) -> None:
+    n_bytes = BYTES_A_VOXEL * math.prod(target.size)
+    if n_bytes > LIMIT_BYTES:
+        steps = "×".join(f"{step:g}" for step in target.spacing_mm)
+        sizes = "×".join(str(size) for size in target.size)
+        raise TooLargeError(
+            f"{sizes} voxels of {steps} mm would take {n_bytes / 2**30:.0f} GiB; "
+            f"the limit is {LIMIT_BYTES / 2**30:.0f} GiB"
+        )
 
 
 def _needed(image: Picture, mask: Picture, target: Target, *, in_place: bool) -> sitk.Image:
