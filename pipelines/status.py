@@ -63,6 +63,7 @@ def study_status(workspace: Workspace, params: Params) -> Status:
         "free disk": f"{free_bytes(workspace.root) / 1e9:.0f} GB",
         **_in_force(workspace),
         **_incoming_facts(status.tables["Incoming hospitals"]),
+        "gallery": "reports/gallery.html" if (workspace.reports / "gallery.html").exists() else "not made yet",
         "study page": "reports/study.html" if (workspace.reports / "study.html").exists() else "not made yet",
     }
     if params.radmill.feature_set != FEATURE_SET:

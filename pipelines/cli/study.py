@@ -62,6 +62,7 @@ def run(stage: str | None) -> None:
 
             refresh_window(workspace, params)
     click.echo("Up to date. `radmill status` shows where things stand; the study page is reports/study.html.")
+    click.echo("Every outline, to be looked through: reports/gallery.html; what to report: reports/checklists.html.")
     if uncommitted(workspace):
         click.echo('To be able to come back to this state: git add . && git commit -m "…" (and dvc push)')
 
