@@ -183,21 +183,17 @@ def _stored(data: Path) -> list[str]:
                 crop = module.stored(pair, engine.settings)
                 gaps = relative_differences(engine.execute(*pair), engine.execute(*crop))
                 n_features, largest = n_features + len(gaps), max(largest, *gaps.values())
-        lines.append(f"| {name} | {n_features} | {_number(largest)} |")
-    ways = ", ".join(module.VARIANTS)
-    about = (
-        f"For every image type and {len(module.VARIANTS)} ways to prepare an image ({ways}): the features of the crop "
-        "that ingest stores against those of the whole image, both by the fast engine."
-    )
-    return [
-        "## Stored cases",
-        "",
-        about,
-        "",
-        "| image | features | largest relative difference |",
-        "|---|---|---|",
-        *lines,
+        shown = f"generated, spacing {name}" if name in module.MADE else name
+        lines.append(f"| {shown} | {n_features} | {_number(largest)} |")
+    *ways, last = module.VARIANTS
+    about = [
+        "The features of the crop that ingest stores, with the numbers of its image beside it, against those of the",
+        "whole image, both by the fast engine; for every image type and these ways to prepare an image:",
+        *(f"{way};" for way in ways),
+        f"{last}.",
     ]
+    head = ["| image | features | largest relative difference |", "|---|---|---|"]
+    return ["## Stored cases", "", *about, "", *head, *lines]
 
 
 def _page(
