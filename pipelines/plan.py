@@ -124,7 +124,8 @@ def _of_role(
         return {}
     places.check_folders()
     rules = params.case_rules()
-    check_rules(rules.cohort, rules.ingest.clinical)
+    if centers:
+        check_rules(rules.cohort, rules.ingest.clinical)
     rejected = read_rejected(places.rejected)
     plans = {}
     with _scratch(workspace, places, centers) as (scratch, sections):

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 @click.option("--drop", help="Not the columns whose name matches this pattern, such as another model's output.")
 @click.option("--text", "texts", multiple=True, help="Keep this text column to describe rows; no model sees it.")
 @click.option("--missing", multiple=True, help="A cell that stands for no value, such as '#NAME?'.")
+@click.option("--largest", help="Several lesions: the column (a volume) whose largest value says which one counts.")
 @click.option("--sheet", help="Excel: which sheet; the first when left out.")
 @click.option("--source", default="", help="Tool and version, where the table does not say.")
 @click.option("--describes", is_flag=True, help="The numbers only describe (acquisition, say): no service is declared.")

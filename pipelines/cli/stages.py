@@ -31,7 +31,7 @@ def intake() -> None:
     from pipelines.ingest.intake import intake as step
 
     def body(workspace: Workspace, params: Params) -> object:
-        verify_imports(workspace)
+        verify_imports(workspace, params.cohort)
         return step(workspace, params, TerminalProgress())
 
     _stage("intake", body)
@@ -105,6 +105,15 @@ def train_deep(model: str) -> None:
     from pipelines.training.train_deep import train_deep as step
 
     _stage(f"train-deep {model}", lambda workspace, params: step(workspace, params, model, TerminalProgress()))
+
+
+@click.command()
+@click.argument("fusion", required=False)
+def fuse(fusion: str | None) -> None:
+    """Make FUSION, or all fusions of params.yaml, from models that were made before."""
+    from pipelines.training.fuse import fuse as step
+
+    _stage("fuse", lambda workspace, params: step(workspace, params, fusion, TerminalProgress()))
 
 
 @click.command()

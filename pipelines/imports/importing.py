@@ -15,6 +15,7 @@ from featurestore.joining import refuse_mixed
 from featurestore.schemas import columns_of
 from featurestore.tables import centers_of, read_notes, read_schema
 from featurestore.views import BOOKKEEPING
+from pipelines.imports.belonging import exclude
 from pipelines.imports.columns import Columns, numbers, require, sort_columns
 from pipelines.imports.declaring import check_centers, declare
 from pipelines.imports.problems import LabelValueError, NothingToImportError, SchemaChangedError
@@ -32,6 +33,7 @@ from pipelines.imports.rows import (
     phase_name,
 )
 from pipelines.imports.storing import SHARED, StoredRows, restarted, store
+from pipelines.imports.switching import take_up
 from pipelines.ingest.clinical import label_of
 from pipelines.ingest.pseudonyms import ensure_keys, load_key
 from pipelines.params import Params, load_params
@@ -63,6 +65,7 @@ class ImportRequest:
         sheet: Which sheet of an Excel file.
         source: The tool and version it was made with, where the table does not say.
         is_for_models: Whether models may see its numbers.
+        largest: The column of volumes that says which of a patient's lesions counts; several are refused without.
     """
 
     view: str
@@ -82,6 +85,7 @@ class ImportRequest:
     sheet: str | None = None
     source: str = ""
     is_for_models: bool = True
+    largest: str | None = None
 
     @property
     def own(self) -> list[str]:
@@ -119,11 +123,15 @@ def import_table(workspace: Workspace, path: Path, request: ImportRequest) -> Im
     Raises:
         InputError: The table, a column, a row, a center or a label is not as it must be; nothing was written.
     """
+    take_up(workspace)
     params = load_params(workspace.params)
     _check_name(request.view)
     frame = read_file(path, tuple(request.own), request.sheet, request.missing)
     columns = sort_columns(frame, request.own, request.texts, request.columns, request.drop)
     found, features = _rows(frame, columns, request)
+    exclude(found, workspace, params, frame)
+    if found.rows.empty:
+        raise NothingToImportError("the cohort's rules exclude every row", where="cohort")
     labels = _labels(found, params, request)
     centers = sorted(set(found.rows[CENTER]))
     check_centers(params, centers, request.role)
@@ -176,7 +184,9 @@ def _rows(frame: pd.DataFrame, columns: Columns, request: ImportRequest) -> tupl
     if not features and not columns.texts:
         raise NothingToImportError("no column is left", where="columns")
     whole = pd.concat([whole.drop(columns=features), numbers(whole, features)], axis=1)
-    return checked(whole, features or columns.texts, notes), features
+    if request.largest is not None:
+        require(whole, [request.largest])
+    return checked(whole, features or columns.texts, notes, request.largest), features
 
 
 def _with_phase(frame: pd.DataFrame, phases: "str | pd.Series[str]") -> pd.DataFrame:

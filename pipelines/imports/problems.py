@@ -33,7 +33,10 @@ class NotNumbersError(InputError):
 class IdDoubledError(InputError):
     """A patient has two different rows in one phase."""
 
-    default_remedy = "remove one of the rows, or say with --phase-column or --phase-prefix what tells them apart"
+    default_remedy = (
+        "several lesions: --largest COLUMN (a volume) keeps each patient's largest; several phases: --phase-column or "
+        "--phase-prefix tells them apart; else remove one of the rows"
+    )
 
 
 class NothingToImportError(InputError):
@@ -60,3 +63,9 @@ class SchemaChangedError(InputError):
     default_remedy = (
         "leave new columns out with --drop, import under another --view name, or import all centers anew alike"
     )
+
+
+class RulesChangedError(InputError):
+    """The cohort's rules of today would exclude patients that were imported before."""
+
+    default_remedy = "import the table again, which applies the rules"

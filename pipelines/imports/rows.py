@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from pipelines.imports.problems import IdDoubledError, NothingToImportError
 from pipelines.ingest.pseudonyms import patient_name
+from pipelines.ingest.views import Status
 
 ROW, CENTER, PATIENT, PHASE, LABEL = "\0row", "\0center", "\0patient", "\0phase", "\0label"
 OWN = (ROW, CENTER, PATIENT, PHASE, LABEL)
@@ -26,7 +28,7 @@ class Remark:
         center: Whose it is.
         patient_id: The patient; empty where the file names none.
         phase: The phase.
-        status: `warned` or `refused`.
+        status: `warned`, `refused` or `excluded`.
         code: One word for the cause.
         message: What was seen.
         remedy: What to do.
@@ -36,7 +38,7 @@ class Remark:
     center: str
     patient_id: str
     phase: str
-    status: str
+    status: Status
     code: str
     message: str
     remedy: str
@@ -102,8 +104,14 @@ def phase_name(text: str) -> str:
     return plain or "all"
 
 
-def checked(frame: pd.DataFrame, features: Sequence[str], notes: Sequence[str]) -> Checked:
+def checked(frame: pd.DataFrame, features: Sequence[str], notes: Sequence[str], largest: str | None = None) -> Checked:
     """Keeps one row a patient and phase that has any value.
+
+    Args:
+        frame: The rows.
+        features: The columns that must have a value.
+        notes: What was said of them before.
+        largest: The column whose largest value says which of a patient's lesions counts; none refuses several.
 
     Raises:
         IdDoubledError: A patient has two different rows in one phase.
@@ -114,7 +122,10 @@ def checked(frame: pd.DataFrame, features: Sequence[str], notes: Sequence[str]) 
     empty = found.rows[list(features)].isna().all(axis=1)
     remedy = "compute the features of this case again, or leave the row out"
     _set_aside(found, empty, "row_empty", "the row has no value in any feature", remedy)
-    _drop_doubled(found, list(features))
+    _drop_copies(found, list(features))
+    if largest is not None:
+        _keep_largest(found, largest)
+    _refuse_doubled(found)
     if found.rows.empty:
         raise NothingToImportError(f"of {len(frame)} rows none can be used", where="rows")
     _tell_collisions(found)
@@ -127,24 +138,41 @@ def constant(frame: pd.DataFrame, features: Sequence[str]) -> list[str]:
 
 
 def _set_aside(found: Checked, at: "pd.Series[bool]", code: str, message: str, remedy: str) -> None:
-    found.remarks += [_remark(row, "refused", code, message, remedy) for row in _records(found.rows[at])]
+    found.remarks += [remark_on(row, "refused", code, message, remedy) for row in _records(found.rows[at])]
     found.rows = found.rows[~at]
 
 
-def _drop_doubled(found: Checked, features: list[str]) -> None:
+def _drop_copies(found: Checked, features: list[str]) -> None:
+    unique = found.rows.drop_duplicates([CENTER, PATIENT, PHASE, LABEL, *features])
+    copies = found.rows.loc[found.rows.index.difference(unique.index)]
+    remedy = "nothing; one of them can be removed"
+    found.remarks += [
+        remark_on(row, "warned", "row_doubled", "the same row stands before", remedy) for row in _records(copies)
+    ]
+    found.rows = unique
+
+
+def _keep_largest(found: Checked, largest: str) -> None:
+    """Keeps the row of each patient's largest lesion in a phase; of equally large ones the first in the file."""
+    size = -found.rows[largest].astype("float64").fillna(-np.inf)
+    order = found.rows[[CENTER, PATIENT, PHASE, ROW]].assign(size=size).sort_values(["size", ROW], kind="stable")
+    first = order[~order.duplicated([CENTER, PATIENT, PHASE])].index
+    smaller = found.rows.loc[found.rows.index.difference(first)]
+    remedy = f"nothing; --largest {largest} takes one lesion a patient"
+    found.remarks += [
+        remark_on(row, "excluded", "lesion_smaller", "the patient has a larger lesion", remedy)
+        for row in _records(smaller)
+    ]
+    found.rows = found.rows.loc[found.rows.index.isin(first)]
+
+
+def _refuse_doubled(found: Checked) -> None:
     key = [CENTER, PATIENT, PHASE]
-    unique = found.rows.drop_duplicates([*key, LABEL, *features])
-    differing = unique[unique.duplicated(key, keep=False)]
+    differing = found.rows[found.rows.duplicated(key, keep=False)]
     if len(differing):
         numbers = ", ".join(str(n) for n in sorted(differing[ROW])[:_N_SHOWN])
         n = len(differing.drop_duplicates(key))
         raise IdDoubledError(f"{n} patients have rows that differ, such as rows {numbers}", where="identifiers")
-    copies = found.rows.loc[found.rows.index.difference(unique.index)]
-    remedy = "nothing; one of them can be removed"
-    found.remarks += [
-        _remark(row, "warned", "row_doubled", "the same row stands before", remedy) for row in _records(copies)
-    ]
-    found.rows = unique
 
 
 def _tell_collisions(found: Checked) -> None:
@@ -162,7 +190,8 @@ def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(k): v for k, v in row.items()} for row in rows[list(OWN)].to_dict("records")]
 
 
-def _remark(row: dict[str, Any], status: str, code: str, message: str, remedy: str) -> Remark:
+def remark_on(row: dict[str, Any], status: Status, code: str, message: str, remedy: str) -> Remark:
+    """Returns what is said about one row, with its number."""
     return Remark(
         row=int(row[ROW]),
         center=str(row[CENTER]),

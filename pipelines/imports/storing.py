@@ -12,10 +12,14 @@ from featurestore.row_hashes import row_hashes, verify_rows
 from featurestore.schemas import Column, TableSchema
 from featurestore.tables import centers_of, partition, read_frame, write_center
 from featurestore.views import BOOKKEEPING
+from pipelines.imports.belonging import no_longer_belong
+from pipelines.imports.problems import RulesChangedError
 from pipelines.imports.rows import CENTER, PATIENT, PHASE, ROW, Checked, Remark
+from pipelines.imports.switching import aside, switch, take_up
 from pipelines.ingest.pseudonyms import case_id, key_path, load_key
 from pipelines.ingest.views import QC, Row, Status, outcomes_schema, patient_key, qc_row
 from pipelines.params import Params
+from pipelines.params.data import CohortSection
 from pipelines.workspace import Workspace
 
 OUTCOMES, REMARKS = "outcomes", "qc"
@@ -63,7 +67,7 @@ def store(
     keys: Mapping[str, bytes],
     params: Params,
 ) -> dict[str, dict[str, object]]:
-    """Writes the partitions of each center of the table, the view itself last.
+    """Writes the partitions of each center of the table aside, and switches to all of them at once.
 
     Returns:
         By center, counts for people.
@@ -81,18 +85,20 @@ def store(
         found.notes += _matches(workspace, rows.view, center, named)
         outcomes = _outcomes(workspace, center, named, labels, params)
         qc = _remarks(workspace, rows.view, center, key, named, remarks, rows.withdrawn)
-        write_center(workspace.imported(REMARKS), center, qc, QC)
-        write_center(workspace.imported(OUTCOMES), center, outcomes, outcomes_schema(params.label))
-        write_center(workspace.imported(rows.view), center, _features(rows, center, named), rows.schema())
+        write_center(aside(workspace) / REMARKS, center, qc, QC)
+        write_center(aside(workspace) / OUTCOMES, center, outcomes, outcomes_schema(params.label))
+        write_center(aside(workspace) / rows.view, center, _features(rows, center, named), rows.schema())
         patients = named.drop_duplicates("case_id").index
         known = labels.loc[patients] if labels is not None else pd.Series(dtype="float64")
         counts[center] = {
             "rows": len(named),
             "patients": named["case_id"].nunique(),
             "refused": sum(remark.status == "refused" for remark in remarks),
+            "excluded": sum(remark.status == "excluded" for remark in remarks),
             "positive": int((known == 1).sum()),
             "negative": int((known == 0).sum()),
         }
+    switch(workspace)
     return counts
 
 
@@ -112,31 +118,40 @@ def restarted(workspace: Workspace, view: str, found: Checked) -> list[str]:
     return notes
 
 
-def verify_imports(workspace: Workspace) -> dict[str, int]:
-    """Checks every row of every imported view against its hash.
+def verify_imports(workspace: Workspace, cohort: CohortSection | None = None) -> dict[str, int]:
+    """Checks every row of every imported view against its hash, and ends an import that was cut short.
+
+    Args:
+        workspace: The study.
+        cohort: Who belongs to it now.
 
     Returns:
         By view, how many rows.
 
     Raises:
         DamagedTableError: A file is unreadable, or a row is not what was imported.
+        RulesChangedError: The cohort's rules would exclude a row.
     """
     root = workspace.imported(OUTCOMES).parent
     root.mkdir(parents=True, exist_ok=True)
+    take_up(workspace)
     drop_orphans(root)
     found = {}
     for folder in sorted(path for path in root.iterdir() if path.is_dir() and path.name not in SHARED):
-        found[folder.name] = sum(_verified(workspace, folder.name, center) for center in centers_of(folder))
+        found[folder.name] = sum(_verified(workspace, folder.name, center, cohort) for center in centers_of(folder))
     return found
 
 
-def _verified(workspace: Workspace, view: str, center: str) -> int:
+def _verified(workspace: Workspace, view: str, center: str, cohort: CohortSection | None) -> int:
     root = workspace.imported(view)
     frame = read_frame(root, centers=[center])
     words = [str(name) for name in frame if frame[name].dtype.kind not in "fib" and name not in BOOKKEEPING]
     numbers = [str(name) for name in frame if name not in (*words, *BOOKKEEPING)]
     where = f"imported/{view}/{partition(root, center).parent.name}"
     verify_rows(frame, frame["value_hash"].tolist(), [*words, "fingerprint"], numbers, where)
+    n = 0 if cohort is None else no_longer_belong(cohort, frame)
+    if n:
+        raise RulesChangedError(f"{n} of {len(frame)} rows do not belong to the cohort any more", where=where)
     return len(frame)
 
 
@@ -215,11 +230,14 @@ def _remarks(
     unnamed = []
     for remark in remarks:
         name = case_id(key, remark.patient_id) if remark.patient_id else ""
-        status: Status = "refused" if remark.status == "refused" else "warned"
+        status: Status = remark.status
         told = {"code": remark.code, "message": remark.message, "remedy": remark.remedy, "stage": STAGE}
         if not name:
             item = f"row {remark.row} {remark.phase}"
             unnamed.append(qc_row(patient_key(center, "", remark.phase, view), status, item=item, **told))
+        elif remark.status == "excluded" and (name, remark.phase) in rows:
+            item = f"row {remark.row}"  # a smaller lesion of a patient whose largest one is taken
+            unnamed.append(qc_row(patient_key(center, name, remark.phase, view), status, item=item, **told))
         elif name not in withdrawn:
             rows[name, remark.phase] = qc_row(patient_key(center, name, remark.phase, view), status, **told)
     return [*kept, *rows.values(), *unnamed]

@@ -67,7 +67,8 @@ def ingest_centers(
         FaultError: Files are not what intake took in; no table was written.
     """
     places.check_folders()
-    check_rules(rules.cohort, rules.ingest.clinical)
+    if centers:
+        check_rules(rules.cohort, rules.ingest.clinical)
     rejected = read_rejected(places.rejected)
     read = {
         center: read_center(places, center, centers[center], rules, rejected, labelled=labelled, quiet_s=quiet_s)

@@ -14,6 +14,7 @@ from featurestore.joining import ColumnCollisionError, MixedSettingsError
 from featurestore.tables import centers_of, partition, read_frame
 from featurestore.training_sets import TrainingSet
 from pipelines.imports.importing import ImportRequest, ImportSummary, import_table
+from pipelines.imports.problems import RulesChangedError
 from pipelines.imports.storing import verify_imports
 from pipelines.ingest.ingest import ingest
 from pipelines.ingest.intake import intake
@@ -268,6 +269,58 @@ def test_importing_again_gives_the_same_bytes_and_a_withdrawn_patient_stays_away
     take(tables, source, label="outcome")
     for name in ("ct", "outcomes", "qc"):
         assert gone not in set(read_frame(tables.imported(name))["case_id"]), name
+
+
+def test_the_cohorts_rules_and_cases_put_aside_hold_for_imported_rows(tables: Workspace, tmp_path: Path) -> None:
+    (tables.root / "aside.csv").write_text("center,patient_id,reason\neast,P02,motion\n")
+    rule = {"column": "age", "minimum": 18, "reason": "adults"}
+    edit_params(tables.params, lambda c: c["cohort"].update(include=[rule], rejected="aside.csv"))
+    source = csv(tmp_path / "a.csv", frame().assign(age=[70, 12, *[60] * 10]))
+    told = take(tables, source, label="outcome", columns="^original")
+    assert {(r["code"], r["n"]) for r in told.remarks} == {("excluded", 2)}
+    assert (told.centers["east"]["rows"], told.centers["east"]["excluded"]) == (10, 2)
+    qc = read_frame(tables.imported("qc"))
+    assert sorted(qc.loc[qc["status"] == "excluded", "message"]) == ["row 3: adults", "row 4: motion"]
+    assert verify_imports(tables, load_params(tables.params).cohort) == {"ct": 10}
+    ingest(tables, load_params(tables.params), "development", SerialRunner())
+    narrow = {"column": "original_firstorder_F0", "minimum": 99, "reason": "large"}
+    edit_params(tables.params, lambda c: c["cohort"].update(include=[narrow]))
+    with pytest.raises(RulesChangedError, match="10 of 10 rows"):
+        verify_imports(tables, load_params(tables.params).cohort)
+
+
+def test_of_several_lesions_the_largest_counts_or_all_are_refused(tables: Workspace, tmp_path: Path) -> None:
+    table = frame().assign(volume=np.arange(12.0))
+    smaller = table.iloc[[3, 3]].assign(original_firstorder_F0=5.0, volume=1.0)
+    source = csv(tmp_path / "a.csv", pd.concat([smaller, table], ignore_index=True))
+    with pytest.raises(InputError, match="1 patients have rows that differ") as stopped:
+        take(tables, source, label="outcome")
+    assert "--largest" in stopped.value.remedy
+    told = take(tables, source, label="outcome", largest="volume")
+    assert {(r["code"], r["rows"]) for r in told.remarks} == {("row_doubled", "3"), ("lesion_smaller", "2")}
+    stored = read_frame(tables.imported("ct")).set_index("case_id")
+    assert stored.loc[case_id(load_key(tables.keys, "east"), "P03"), "volume"] == 3.0
+
+
+def test_an_import_cut_short_leaves_labels_and_features_of_one_time(
+    tables: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut before the switch nothing has changed; cut within it, the next look at the tables ends it."""
+    take(tables, csv(tmp_path / "a.csv", frame()), label="outcome")
+    before = {p: p.read_bytes() for p in tables.imported("ct").parent.rglob("*.parquet")}
+    other = csv(tmp_path / "b.csv", frame(seed=1).assign(outcome=1))
+    monkeypatch.setattr("pipelines.imports.switching._move", lambda workspace: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        take(tables, other, label="outcome")
+    assert {p: p.read_bytes() for p in tables.imported("ct").parent.rglob("*.parquet")} == before
+    monkeypatch.undo()
+    verify_imports(tables)
+    assert set(read_frame(tables.imported("outcomes"))["label"]) == {1}
+    cut = {p: p.read_bytes() for p in tables.imported("ct").parent.rglob("*.parquet")}
+    assert cut.keys() == before.keys()
+    assert all(cut[path] != before[path] for path in cut if "qc" not in path.parts[-3])
+    take(tables, other, label="outcome")
+    assert {p: p.read_bytes() for p in tables.imported("ct").parent.rglob("*.parquet")} == cut
 
 
 def test_an_explicit_list_of_centers_is_kept_in_the_record(tables: Workspace, tmp_path: Path) -> None:
