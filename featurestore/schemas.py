@@ -28,6 +28,7 @@ class Column:
         unit: Its unit, empty where it has none.
         description: One line for people.
         code: A code of a published vocabulary, such as the IBSI's.
+        source: Where its formula is published.
     """
 
     name: str
@@ -35,10 +36,11 @@ class Column:
     unit: str = ""
     description: str = ""
     code: str = ""
+    source: str = ""
 
     def field(self) -> pa.Field:
-        """Returns the Arrow field with unit, description and code in its metadata."""
-        notes = {"unit": self.unit, "description": self.description, "code": self.code}
+        """Returns the Arrow field with unit, description, code and source in its metadata."""
+        notes = {"unit": self.unit, "description": self.description, "code": self.code, "source": self.source}
         return pa.field(self.name, ARROW_TYPES[self.kind], metadata={k: v for k, v in notes.items() if v} or None)
 
 

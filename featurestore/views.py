@@ -173,7 +173,11 @@ def service_columns(view: FeatureView, service: ServicePart) -> dict[str, Column
     wanted = set(service.wanted([column.name for column in view.columns]))
     return {
         f"{phase}.{column.name}": Column(
-            name=f"{phase}.{column.name}", unit=column.unit, description=column.description, code=column.code
+            name=f"{phase}.{column.name}",
+            unit=column.unit,
+            description=column.description,
+            code=column.code,
+            source=column.source,
         )
         for phase in service.phases
         for column in view.columns

@@ -159,7 +159,15 @@ def _describe_one(frame: "pd.DataFrame", feature: str, declared: dict[str, "Colu
         raise click.UsageError(f"there is no column '{feature}'; the same command without it lists the columns")
     column = declared.get(feature)
     if column is not None:
-        print_facts({"column": feature, "unit": column.unit, "code": column.code, "is": column.description})
+        print_facts(
+            {
+                "column": feature,
+                "unit": column.unit,
+                "code": column.code,
+                "is": column.description,
+                "formula": column.source,
+            }
+        )
     rows = statistics(frame, [feature], by=("phase", "center")).drop(columns="column").to_dict("records")
     print_table("By phase and center", [{str(k): v for k, v in row.items()} for row in rows])
     for phase, part in frame.groupby("phase", sort=True):

@@ -22,6 +22,23 @@ FAMILIES = {
     "ngtdm": "neighboring gray-tone difference matrix",
 }
 
+FORMULA_CLASSES = {
+    "shape": "radiomics.shape.RadiomicsShape",
+    "shape2D": "radiomics.shape2D.RadiomicsShape2D",
+    "firstorder": "radiomics.firstorder.RadiomicsFirstOrder",
+    "glcm": "radiomics.glcm.RadiomicsGLCM",
+    "gldm": "radiomics.gldm.RadiomicsGLDM",
+    "glrlm": "radiomics.glrlm.RadiomicsGLRLM",
+    "glszm": "radiomics.glszm.RadiomicsGLSZM",
+    "ngtdm": "radiomics.ngtdm.RadiomicsNGTDM",
+}
+"""Where PyRadiomics documents each formula (https://pyradiomics.readthedocs.io/en/latest/features.html)."""
+
+_NOTES = {
+    ("glcm", "MCC"): "; with PyRadiomics's epsilon in the denominator, up to 4e-8 beside the true value",
+    ("firstorder", "Kurtosis"): "; not reduced by 3",
+}
+
 _PLAIN_IMAGES = {
     "Original": ("original", "original image"),
     "Square": ("square", "squared image"),
@@ -130,7 +147,14 @@ def _column(name: str, definition: FeatureDefinition, words: dict[str, str]) -> 
     image = name.split("_", 1)[0]
     what = f"{_spelled(definition.feature)} ({FAMILIES[definition.family]})"
     place = "of the region" if definition.family.startswith("shape") else f"on the {words[image]}"
-    return Column(name=name, unit=definition.unit, description=f"{what} {place}", code=definition.ibsi)
+    note = _NOTES.get((definition.family, definition.feature), "")
+    return Column(
+        name=name,
+        unit=definition.unit,
+        description=f"{what} {place}{note}",
+        code=definition.ibsi,
+        source=f"PyRadiomics {FORMULA_CLASSES[definition.family]}.get{definition.feature}FeatureValue",
+    )
 
 
 def _spelled(feature: str) -> str:

@@ -1,5 +1,6 @@
 """The catalogue names what an engine returns, before any image is read."""
 
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,15 @@ def test_columns_say_unit_code_and_what_it_is() -> None:
     assert columns["wavelet-HLL_glcm_Idmn"].code == "1QCO"
     assert columns["original_shape_Maximum2DDiameterRow"].description.startswith("maximum 2D diameter row")
     assert all(column.description for column in columns.values())
+
+
+def test_every_formula_is_where_the_catalog_says() -> None:
+    every = {family: list(feature_names(family)) for family in FEATURE_CLASSES}
+    settings = ExtractionSettings.from_mapping({"featureClass": every, "setting": {"force2D": True}})
+    for column in catalog.columns(settings):
+        place, name = column.source.removeprefix("PyRadiomics ").rsplit(".", 1)
+        module, formulas = place.rsplit(".", 1)
+        assert callable(getattr(getattr(import_module(module), formulas), name)), column.name
 
 
 def test_columns_of_several_phases_are_united_in_order() -> None:
