@@ -155,9 +155,9 @@ def _describe_one(frame: "pd.DataFrame", feature: str, declared: dict[str, "Colu
     from featurestore.histograms import lines
     from featurestore.statistics import describe as statistics
 
-    if feature not in frame:
-        raise click.UsageError(f"there is no column '{feature}'; the same command without it lists the columns")
     column = declared.get(feature)
+    if column is None and feature not in frame:
+        raise click.UsageError(f"there is no column '{feature}'; the same command without it lists the columns")
     if column is not None:
         print_facts(
             {
@@ -168,6 +168,8 @@ def _describe_one(frame: "pd.DataFrame", feature: str, declared: dict[str, "Colu
                 "formula": column.source,
             }
         )
+    if feature not in frame:
+        return
     rows = statistics(frame, [feature], by=("phase", "center")).drop(columns="column").to_dict("records")
     print_table("By phase and center", [{str(k): v for k, v in row.items()} for row in rows])
     for phase, part in frame.groupby("phase", sort=True):

@@ -1,5 +1,6 @@
 """Both engines on the IBSI 1 digital phantom, against the published consensus."""
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -99,3 +100,25 @@ def test_the_consensus_written_down_is_the_published_one(test_data: Path) -> Non
     ours = {name: (known.value, known.tolerance) for name, known in ibsi.references().items()}
     assert ours.pop("firstorder_Kurtosis") == (-0.355, 0)
     assert ours == consensus(test_data / "ibsi1")
+
+
+@pytest.mark.data
+def test_the_ct_phantom_is_inside_once_it_is_resampled_by_the_rules_of_the_consensus(test_data: Path) -> None:
+    """Configuration A needs no resampling; in B PyRadiomics's grid moves values, the engine's features do not."""
+    path = Path(__file__).resolve().parents[2] / "benchmarks" / "ibsi.py"
+    spec = importlib.util.spec_from_file_location("ibsi_page", path)
+    assert spec is not None
+    assert spec.loader is not None
+    page = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(page)
+    folder = test_data / "ibsi1"
+    ct = folder / "ct_phantom_NONCOMMERCIAL" / "nifti"
+    x_mm, y_mm, z_mm = sitk.ReadImage(ct / "phantom.nii.gz").GetSpacing()
+    found = page._features(ct, {**page.RESEGMENTED, "binWidth": 25.0})
+    sections = [
+        ibsi.compare(found, page._consensus(folder, "config_A"), x_mm * y_mm * z_mm),
+        ibsi.compare(page._aligned_features(ct), page._consensus(folder, "config_B"), 2.0 * 2.0 * z_mm),
+    ]
+    for rows in sections:
+        assert len(rows) > 90
+        assert not [row.feature for row in rows if row.verdict == "outside"]
