@@ -16,8 +16,12 @@ RECORDS = {
     "explained_variance": ("component", "cumulative"),
     "components": ("pc1", "pc2", "y"),
     "epochs": ("repeat", "fold", "epoch", "measure", "value"),
+    "fusion_weights": ("member", "weight"),
 }  # fmt: skip
 """The columns of each table after the model's name."""
+
+ODDS = ("analysis", "predictor", "level", "reference", "odds_ratio", "low", "high", "p_value", "independent")
+ANALYSES = ("univariable", "multivariable", "final")
 
 
 def record_rows(folders: Mapping[str, Path]) -> dict[str, Rows]:
@@ -33,6 +37,42 @@ def record_rows(folders: Mapping[str, Path]) -> dict[str, Rows]:
             for name, rows in make(content) if content else ():
                 found[name] += [{"model": model, **row} for row in rows]
     return found
+
+
+def odds_rows(folders: Mapping[str, Path]) -> Rows:
+    """Returns the odds ratios of every clinical model: one row an analysis and coefficient.
+
+    Args:
+        folders: Each model's candidate.
+    """
+    rows: Rows = []
+    for model, folder in folders.items():
+        content = read_record(folder / "odds.json")
+        independent = content.get("independent", [])
+        for analysis in ANALYSES:
+            for row in _with_odds(content.get(analysis)):
+                told = {"model": model, "analysis": analysis, "independent": row.get("predictor") in independent}
+                rows.append({name: row.get(name) for name in ODDS} | told)
+    return rows
+
+
+def members_of(content: Mapping[str, Any]) -> dict[str, float | None]:
+    """Returns a fusion's members with their weights; an early fusion has members without weights."""
+    weights = content.get("weights") or {}
+    members = [str(m["name"] if isinstance(m, Mapping) else m) for m in content.get("members", [])]
+    if not isinstance(weights, Mapping):
+        weights = dict(zip(members, weights, strict=False))
+    return {name: weights.get(name) for name in members or weights}
+
+
+def _with_odds(content: Any) -> Iterator[Mapping[str, Any]]:
+    """Yields the rows that name an odds ratio, however deep they lie."""
+    if isinstance(content, Mapping) and "odds_ratio" in content:
+        yield content
+        return
+    parts = content.values() if isinstance(content, Mapping) else content if isinstance(content, list) else ()
+    for part in parts:
+        yield from _with_odds(part)
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -81,9 +121,14 @@ def _history(content: Mapping[str, Any]) -> Named:
     yield "epochs", rows
 
 
+def _fusion(content: Mapping[str, Any]) -> Named:
+    yield "fusion_weights", [{"member": name, "weight": weight} for name, weight in members_of(content).items()]
+
+
 _READ: dict[str, Callable[[Mapping[str, Any]], Named]] = {
     "learning.json": _learning,
     "importance.json": _importance,
     "components.json": _components,
     "history.json": _history,
+    "fusion.json": _fusion,
 }

@@ -14,7 +14,7 @@ from pipelines.evaluation.characteristics import patient_levels
 from pipelines.evaluation.cohorts import Candidate, ExternalData
 from pipelines.evaluation.feature_list import FEATURES, feature_rows
 from pipelines.evaluation.metrics import CohortPredictions
-from pipelines.evaluation.model_records import RECORDS, read_record, record_rows
+from pipelines.evaluation.model_records import ODDS, RECORDS, odds_rows, read_record, record_rows
 from pipelines.evaluation.subgroups import GroupRule
 from pipelines.evaluation.tables import csv_text
 from pipelines.params import Params
@@ -48,6 +48,7 @@ def supplement_texts(
     features = feature_rows(workspace, sets, list(params.centers.development))
     return {
         "features": csv_text(features, FEATURES),
+        "odds_ratios": csv_text(odds_rows({c.name: c.folder for c in found}), ("model", *ODDS)),
         "subgroups": csv_text(areas, subgroups.SUBGROUPS),
         "heterogeneity": csv_text(differences, subgroups.HETEROGENEITY),
         "controls": csv_text(_size_rows(found, external, judged, settings.confidence), size_control.CONTROLS),

@@ -1,9 +1,10 @@
 """What a careful reader would object to, said first and in plain words."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from pipelines.reporting.evidence_cautions import RULES
+from pipelines.reporting.objections import Caution
 from pipelines.reporting.pages import interval, number
 from pipelines.reporting.study_files import StudyFiles, cohort_words
 
@@ -18,23 +19,6 @@ NOTABLE_DROP = 0.05
 NOTABLE_OPTIMISM = 0.15
 RARE_CLASS = 0.2
 PREVALENCE_SHIFT = 0.15
-
-Level = Literal["serious", "note"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Caution:
-    """One objection.
-
-    Args:
-        level: Whether it puts the result in doubt or only belongs beside it.
-        title: A few words.
-        text: What was seen, with numbers, and what it means.
-    """
-
-    level: Level
-    title: str
-    text: str
 
 
 def cautions(files: StudyFiles) -> list[Caution]:
@@ -213,4 +197,5 @@ _RULES: tuple[Callable[[StudyFiles, Mapping[str, Any]], Iterator[Caution]], ...]
     _imbalance,
     _prevalence_shift,
     _selection,
+    *RULES,
 )

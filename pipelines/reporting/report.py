@@ -12,6 +12,8 @@ from pipelines.record import installed
 from pipelines.reporting import sections
 from pipelines.reporting.cautions import cautions
 from pipelines.reporting.checklist_page import write_checklists
+from pipelines.reporting.evidence_sections import SECTIONS as EVIDENCE
+from pipelines.reporting.evidence_sections import evidence_content
 from pipelines.reporting.flow import causes, flow_rows
 from pipelines.reporting.model_figures import (
     Drawing,
@@ -31,6 +33,7 @@ SECTIONS = {
     "patients": "Patients",
     "models": "Models compared",
     "best": "Best model",
+    **EVIDENCE,
     "components": "Components",
     "checklists": "Checklists",
     "provenance": "Provenance",
@@ -108,13 +111,14 @@ def page_content(files: StudyFiles, params: Params) -> dict[str, Any]:
         "baseline": baseline,
         "models": [],
         "components": [],
+        **dict.fromkeys(EVIDENCE, None),
         "facts": facts(files, params),
         "statements": params.study.statements,
     }
     if files.best is not None:
         content |= _model_sections(files, params)
     left_out = set() if content["models"] else {"models", "best"}
-    left_out |= set() if content["components"] else {"components"}
+    left_out |= {name for name in ("components", *EVIDENCE) if not content[name]}
     content["sections"] = [{"id": name, "title": title} for name, title in SECTIONS.items() if name not in left_out]
     return content
 
@@ -158,7 +162,20 @@ def _model_sections(files: StudyFiles, params: Params) -> dict[str, Any]:
         "drawings": _svgs(own),
         "components": _svgs(components),
         "roc_all": _svgs(comparison_drawings(files)) if len(files.metrics) > 1 else [],
+        **_drawn(evidence_content(files, labels)),
     }
+
+
+def _drawn(content: dict[str, Any]) -> dict[str, Any]:
+    """Returns content with every list of drawings as what the page shows."""
+    found = {}
+    for name, value in content.items():
+        if isinstance(value, dict):
+            value = _drawn(value)
+        elif isinstance(value, list) and value and isinstance(value[0], Drawing):
+            value = _svgs(value)
+        found[name] = value
+    return found
 
 
 def _svgs(drawings: Sequence[Drawing]) -> list[dict[str, object]]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from pipelines.reporting.evidence_sections import evidence_drawings
 from pipelines.reporting.flowcharts import cohort_flow_drawing, pipeline_drawing
 from pipelines.reporting.model_figures import Drawing, comparison_drawings, model_drawings
 from pipelines.reporting.study_files import StudyFiles
@@ -25,6 +26,7 @@ FIGURES: dict[str, FigureMaker] = {
     "pipeline": pipeline_drawing,
     "best_model": _best_model,
     "all_models": _all_models,
+    "evidence": evidence_drawings,
 }
 
 

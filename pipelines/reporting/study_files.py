@@ -13,12 +13,26 @@ import pandas as pd
 from featurestore.fingerprints import bytes_digest
 from featurestore.flat_tables import read_flat
 from featurestore.tables import read_frame
+from pipelines.evaluation.adequacy import SAMPLE_SIZE
 from pipelines.evaluation.evaluate import PREDICTIONS
+from pipelines.evaluation.feature_list import FEATURES
 from pipelines.evaluation.metrics import best_model
+from pipelines.evaluation.model_records import ODDS, RECORDS
+from pipelines.evaluation.size_control import CONTROLS
+from pipelines.evaluation.subgroups import HETEROGENEITY, SUBGROUPS
 from pipelines.evaluation.tables import PLOTS
 from pipelines.workspace import ROLES, Workspace
 
 TABLES = ("performance", "comparisons", "cohorts")
+SUPPLEMENTS: dict[str, tuple[str, ...]] = {
+    "subgroups": SUBGROUPS,
+    "heterogeneity": HETEROGENEITY,
+    "controls": CONTROLS,
+    "sample_size": SAMPLE_SIZE,
+    "features": FEATURES,
+    "odds_ratios": ("model", *ODDS),
+}
+"""The evaluation's tables beside performance, with the columns they have even without rows."""
 COHORT_WORDS = {
     "training_apparent": "Training (apparent)",
     "training": "Training (CV)",
@@ -36,12 +50,16 @@ class ModelFiles:
         digest: The package's digest.
         components: Explained variance and scatter of the principal components.
         summary: What tuning said about the model.
+        fusion: What a fusion says of its members.
+        folder: Where the records lie.
     """
 
     manifest: dict[str, Any] = field(default_factory=dict)
     digest: str = ""
     components: dict[str, Any] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
+    fusion: dict[str, Any] = field(default_factory=dict)
+    folder: Path = Path()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -83,6 +101,15 @@ class StudyFiles:
         ordered = [*COHORT_WORDS, *(centers if len(centers) > 1 else [])]
         return [name for name in ordered if name in found]
 
+    @property
+    def judged_on(self) -> str:
+        """The cohort that says most of new patients: external ones, else internal, else cross-validation."""
+        return [name for name in ("training", "internal", "external") if name in self.cohorts][-1]
+
+    def of_model(self, frame: pd.DataFrame, model: str) -> pd.DataFrame:
+        """Returns the rows of one model."""
+        return frame[frame["model"] == model]
+
     def curve(self, name: str, model: str, cohort: str) -> pd.DataFrame:
         """Returns the rows of one curve."""
         frame = self.plots[name]
@@ -96,8 +123,17 @@ def read_study(workspace: Workspace) -> StudyFiles:
     return StudyFiles(
         metrics=metrics,
         predictions=_predictions(root / "predictions.parquet"),
-        tables={name: _csv(root / "tables" / f"{name}.csv", ("model", "cohort")) for name in TABLES},
-        plots={name: _csv(root / "plots" / f"{name}.csv", ("model", "cohort", *PLOTS[name])) for name in PLOTS},
+        tables={
+            name: _csv(root / "tables" / f"{name}.csv", columns)
+            for name, columns in (dict.fromkeys(TABLES, ("model", "cohort")) | SUPPLEMENTS).items()
+        },
+        plots={
+            name: _csv(root / "plots" / f"{name}.csv", columns)
+            for name, columns in (
+                {name: ("model", "cohort", *own) for name, own in PLOTS.items()}
+                | {name: ("model", *own) for name, own in RECORDS.items()}
+            ).items()
+        },
         models={name: _model(workspace.model(name)) for name in metrics},
         records=_records(workspace),
         validation=_json(workspace.validation),
@@ -140,6 +176,8 @@ def _model(folder: Path) -> ModelFiles:
         digest=bytes_digest(manifest.read_bytes()) if manifest.is_file() else "",
         components=_json(folder / "components.json"),
         summary=_json(folder / "summary.json"),
+        fusion=_json(folder / "fusion.json"),
+        folder=folder,
     )
 
 
