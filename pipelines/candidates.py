@@ -80,6 +80,26 @@ def choose(workspace: Workspace, params: Params, name: str | None) -> Candidate:
     return chosen
 
 
+def further_evidence(workspace: Workspace, name: str) -> dict[str, object]:
+    """Returns what gates may ask for besides metrics: external subgroups, negative controls, checklists.
+
+    A control or a subgroup that could not tell is left out; it neither passes nor fails.
+    """
+    own = [row for row in _rows(workspace, "subgroups") if (row["model"], row["cohort"]) == (name, EXTERNAL)]
+    subgroups = [
+        {"subgroup": row["subgroup"], "level": row["level"], "auc": float(row["auc"])} for row in own if row["auc"]
+    ]
+    controls = [
+        {"name": row["name"], "passed": row["passed"] == "True"}
+        for row in _rows(workspace, "controls")
+        if (row["model"], row["cohort"]) == (name, EXTERNAL) and row["passed"]
+    ]
+    path = workspace.reports / "checklists.json"
+    lists = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    shares = {key: 1 - (one["missing"] + one["partly"]) / one["items"] for key, one in lists.items()}
+    return {"subgroups": subgroups, "controls": controls, "checklists": shares}
+
+
 def external_predictions(workspace: Workspace, name: str) -> list[dict[Any, object]]:
     """Returns a candidate's predictions on external patients: center, case_id, y, p."""
     frame, _ = read_flat(workspace.evaluation / "predictions.parquet")
@@ -102,7 +122,9 @@ def paired_difference(y: Labels, own: Floats, other: Floats, confidence: float) 
 
 def _judged(workspace: Workspace) -> dict[str, str]:
     """Returns the digest of the package that each model's metrics are of."""
-    path = workspace.evaluation / "tables" / "packages.csv"
-    if not path.is_file():
-        return {}
-    return {row["model"]: row["package"] for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines())}
+    return {row["model"]: row["package"] for row in _rows(workspace, "packages")}
+
+
+def _rows(workspace: Workspace, table: str) -> list[dict[str, str]]:
+    path = workspace.evaluation / "tables" / f"{table}.csv"
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines())) if path.is_file() else []

@@ -108,6 +108,7 @@ class Registry:
         evidence: Mapping[str, object],
         why: str,
         predictions: Sequence[Mapping[str, object]] = (),
+        further: Mapping[str, object] | None = None,
     ) -> ModelVersion:
         """Registers a candidate; registering the same package again changes nothing.
 
@@ -118,6 +119,7 @@ class Registry:
             evidence: The model's block of `metrics.json`, by cohort.
             why: The reason, for the ledger.
             predictions: Its external predictions: rows of center, case_id, y, p.
+            further: What gates may ask for besides: `subgroups`, `controls`, `checklists`.
 
         Raises:
             DamagedPackageError: The candidate is not sound.
@@ -131,7 +133,8 @@ class Registry:
             known = self.state().versions.get(package.digest)
             self._keep(package.digest, candidate_dir, training_set, training_dir)
             if known is None:
-                content = {"metrics": evidence, "predictions": list(predictions), "package": package.digest}
+                known_of_it = {"metrics": evidence, "predictions": list(predictions), "package": package.digest}
+                content = known_of_it | dict(further or {})
                 sha = write_evidence(self.models / "evidence", content)
                 details = {"model": model_name, "training_set": training_set, "release": package.manifest["release"]}
                 self.ledger.append("register", package.digest, why=why, evidence=sha, details=details)

@@ -101,7 +101,7 @@ def register(model: str | None, why: str) -> None:
     Its package and training set are copied to models/, kept by DVC, and an event is added to the ledger. Registering
     the same package again changes nothing.
     """
-    from pipelines.candidates import choose, external_predictions
+    from pipelines.candidates import choose, external_predictions, further_evidence
     from registry.lifecycle import Registry
 
     workspace = Workspace.find()
@@ -113,6 +113,7 @@ def register(model: str | None, why: str) -> None:
         candidate.metrics,
         why or "registered by hand",
         external_predictions(workspace, candidate.name),
+        further_evidence(workspace, candidate.name),
     )
     print_facts(version.plain())
     click.echo(f"Next: radmill promote {version.number}")
