@@ -103,7 +103,7 @@ class Network:
 
     def log_odds(self, patches: Patches) -> Floats:
         """Returns what the network says of each patch, shape (n,), before recalibration."""
-        import torch
+        torch = _torch()
 
         if patches.shape[1:] != self.shape:
             raise WrongNetworkError(f"patches of shape {patches.shape[1:]}, the network sees {self.shape}")
@@ -126,6 +126,14 @@ class Network:
         """Returns what the network says of seeded synthetic patches, for whoever builds it again to compare."""
         patches = golden_patches(GOLDEN_SEED, GOLDEN_N, self.shape)
         return {"seed": GOLDEN_SEED, "n": GOLDEN_N, "probabilities": self.predict(patches).tolist()}
+
+
+def _torch() -> Any:
+    try:
+        import torch
+    except ImportError as error:
+        raise NoDeepError("torch is not installed", where="networks") from error
+    return torch
 
 
 def golden_patches(seed: int, n: int, shape: tuple[int, ...]) -> Patches:
@@ -175,13 +183,11 @@ def build(spec: NetworkSpec) -> Any:
     Raises:
         NoDeepError: torch or monai is not installed.
     """
+    torch = _torch()
     try:
         from monai.networks import nets
-        from torch import nn
     except ImportError as error:
-        raise NoDeepError(
-            f"{error.name or 'torch'} is not installed", where=f"architecture {spec.architecture}"
-        ) from error
+        raise NoDeepError("monai is not installed", where=spec.architecture) from error
     net = getattr(nets, spec.architecture)(
         spatial_dims=spec.spatial_dims,
         n_input_channels=spec.channels,
@@ -190,13 +196,13 @@ def build(spec: NetworkSpec) -> Any:
         widen_factor=spec.width,
         bias_downsample=False,  # as in the published weights of torchvision and MedicalNet
     )
-    nn.init.zeros_(net.fc.weight)  # nobody is foretold anything before something was learned
+    torch.nn.init.zeros_(net.fc.weight)  # nobody is foretold anything before something was learned
     return net
 
 
 def module_of(spec: NetworkSpec, state: State) -> Any:
     """Returns a network with these tensors, in evaluation mode."""
-    import torch
+    torch = _torch()
 
     module = build(spec)
     module.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in state.items()}, strict=False)
@@ -214,7 +220,7 @@ def state_of(module: Any) -> dict[str, NDArray[np.float32]]:
 
 def shapes_of(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
     """Returns the shape of each tensor of a network, without drawing weights."""
-    import torch
+    torch = _torch()
 
     with torch.device("meta"):
         module = build(spec)
@@ -239,7 +245,7 @@ def device_of(asked: Literal["auto", "cpu", "cuda"]) -> str:
     Raises:
         NoDeviceError: A GPU is asked for and there is none.
     """
-    import torch
+    torch = _torch()
 
     is_there = torch.cuda.is_available()
     if asked == "cuda" and not is_there:
@@ -253,7 +259,7 @@ def settled(device: str, threads: int) -> Iterator[None]:
 
     On a GPU some layers have no such way; they are let through, and bytes are promised for the processor alone.
     """
-    import torch
+    torch = _torch()
 
     before = (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled())
     warns = torch.is_deterministic_algorithms_warn_only_enabled()

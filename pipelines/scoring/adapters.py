@@ -11,12 +11,10 @@ from featurestore.errors import DamagedTableError
 from featurestore.files import write_json
 from featurestore.harmonization import Adapter
 from registry.harmonizing import Harmonizer
-from registry.package import ModelPackage
+from registry.parts import Part
 
 
-def kept_adapter(
-    folder: Path, package: ModelPackage, X: NDArray[np.float64], center: str, cases: pd.DataFrame
-) -> Adapter:
+def kept_adapter(folder: Path, package: Part, X: NDArray[np.float64], center: str, cases: pd.DataFrame) -> Adapter:
     """Returns the hospital's adapter for a package: the kept one, or one estimated now from the cases at hand.
 
     Args:
@@ -40,6 +38,13 @@ def kept_adapter(
     return adapter
 
 
+def neutral_adapter(package: Part, center: str) -> Adapter:
+    """Returns the adapter that moves nothing: features stay as they were measured."""
+    fit = Harmonizer(package).combat
+    gamma, delta = np.zeros_like(fit.mean), np.ones_like(fit.mean)
+    return Adapter(center=center, fit=fit.digest, cases="", n=0, gamma=gamma, delta=delta)
+
+
 def read_adapter(path: Path) -> Adapter:
     """Reads an adapter and checks it against its name.
 
@@ -53,3 +58,9 @@ def read_adapter(path: Path) -> Adapter:
     if adapter.digest != path.stem:
         raise DamagedTableError("it is not what its name says", where=f"adapters/{path.name[:12]}")
     return adapter
+
+
+def cases_needed(package: Part) -> int:
+    """Returns how many cases of a new hospital the package and its members ask for; 0 when none harmonizes."""
+    own = [int(package.manifest["harmonization"]["rules"]["minimum_cases"])] if package.is_harmonized else []
+    return max([*own, *(cases_needed(member) for member in package.members)], default=0)

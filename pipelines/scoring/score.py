@@ -18,21 +18,27 @@ from featurestore.views import FeatureService, wide_frame
 from pipelines.execution.extract import ExtractPlaces, extract_cases
 from pipelines.ingest.ingest import ingest_centers
 from pipelines.ingest.intake import intake_centers
+from pipelines.models.predicting import CaseInputs, StoredCases, predict_cases
 from pipelines.params import CaseRules, load_operation
 from pipelines.params.operation import ScoringSection
 from pipelines.radiomics.settings import ExtractionSettings
 from pipelines.record import FEATURE_SET
 from pipelines.runner import Progress, Runner, Silent
-from pipelines.scoring.adapters import kept_adapter
+from pipelines.scoring.adapters import cases_needed, kept_adapter, neutral_adapter
+from pipelines.scoring.freezing import FrozenList, chosen_list
 from pipelines.scoring.places import Deployment, check_center_name
 from pipelines.scoring.scores import SCORES, append_scores, current_scores, due_patients, inputs_by_patient, read_scores
 from pipelines.workspace import Workspace
-from registry.harmonizing import predict_at_centers
+from registry.ledger import Event
 from registry.lifecycle import Registry
 from registry.package import ModelPackage
+from registry.parts import Part
 from registry.states import ModelVersion
 
 THRESHOLD = "youden"
+UNHARMONIZED = "unharmonized:"
+"""Stands before the inputs of a score that was given before the hospital's list of cases was fixed."""
+
 REFUSED = ("refused", "failed")
 
 
@@ -102,7 +108,7 @@ class ScoreSummary:
 
 
 @dataclass(frozen=True)
-class _Scorer:
+class Scorer:
     """A version in force and where its work lies."""
 
     deployment: Deployment
@@ -110,26 +116,31 @@ class _Scorer:
     package: ModelPackage
     runner: Runner
     progress: Progress
-    quiet_s: float
+    scoring: ScoringSection
     withdrawn: tuple[str, ...] = ()
+    events: tuple[Event, ...] = ()
 
     def center(self, center: str) -> CenterResult:
         """Scores one hospital's due cases."""
         try:
             check_center_name(center)
             self._read(center)
-            patients = self._patients(center)
+            patients = self._marked(self._patients(center))
             due = due_patients(patients, read_scores(self.deployment.scores, center), self.package.digest)
             self._append(due)
         except RadmillError as error:
             return CenterResult(center=center, problem=str(error).replace("\n", " "))
         return self._result(center, len(due), len(patients))
 
+    def rules(self) -> CaseRules:
+        """Returns what decides how the hospital's files become cases."""
+        return case_rules(self.package.manifest, self.withdrawn)
+
     def _read(self, center: str) -> None:
         places, sections = self.deployment.ingest(center), {center: self.deployment.section(center)}
-        rules = case_rules(self.package.manifest, self.withdrawn)
-        intake_centers(places, sections, self.progress, self.quiet_s)
-        ingest_centers(places, rules, sections, self.runner, self.progress, quiet_s=self.quiet_s, labelled=False)
+        rules = self.rules()
+        intake_centers(places, sections, self.progress, self.scoring.quiet_s)
+        ingest_centers(places, rules, sections, self.runner, self.progress, quiet_s=self.scoring.quiet_s, labelled=False)
         extraction = self.package.manifest["extraction"]
         settings = {phase: ExtractionSettings.from_mapping(s) for phase, s in extraction["by_phase"].items()}
         extract_cases(
@@ -162,25 +173,53 @@ class _Scorer:
     def _append(self, due: pd.DataFrame) -> None:
         if due.empty:
             return
-        X = due[list(self.package.features)].to_numpy(dtype=np.float64)
+        p = predict_cases(self.package, self._inputs(due)).p
+        told = ~np.isnan(p)
         append_scores(
             self.deployment.scores,
-            due,
-            predict_at_centers(self.package, X, due["center"].to_numpy(np.str_), self._adapters(due)),
+            due[told],
+            p[told],
             package=self.package.digest,
             model=self.version.model,
             version=self.version.number,
             threshold=self.package.thresholds[THRESHOLD],
         )
 
-    def _adapters(self, due: pd.DataFrame) -> dict[str, Adapter]:
-        """Returns the hospital's shift, estimated once from the cases that are here when it is first needed."""
-        if not self.package.is_harmonized:
-            return {}
+    def _inputs(self, due: pd.DataFrame) -> CaseInputs:
+        """Returns the due patients of one hospital, with their features and stored images."""
         center = str(due["center"].iloc[0])
-        rows = self._patients(center)
-        X = rows[list(self.package.features)].to_numpy(dtype=np.float64)
-        return {center: kept_adapter(self.deployment.center(center) / "adapters", self.package, X, center, rows)}
+        places = self.deployment.ingest(center)
+        return CaseInputs(
+            center=due["center"].to_numpy(np.str_),
+            case_id=due["case_id"].to_numpy(np.str_),
+            features=lambda part: due[["center", "case_id", *part.features]],
+            adapters=lambda part, _wide: self._adapters(part, center),
+            cases=StoredCases(folder=places.cases, rows=read_frame(places.views / "cases")),
+        )
+
+    def _adapters(self, part: Part, center: str) -> tuple[dict[str, Adapter], list[str]]:
+        """Returns the hospital's shift, estimated once from its fixed list of cases; or the hospital, if it waits."""
+        folder, rows = self.deployment.center(center), self._patients(center)
+        chosen = self._list(center, rows)
+        if chosen is None:
+            is_withheld = self.scoring.before_freeze == "withhold"
+            return ({}, [center]) if is_withheld else ({center: neutral_adapter(part, center)}, [])
+        own = rows[rows["case_id"].isin(chosen.cases)]
+        X = own[list(part.features)].to_numpy(dtype=np.float64)
+        return {center: kept_adapter(folder / "adapters", part, X, center, own)}, []
+
+    def _list(self, center: str, rows: pd.DataFrame) -> FrozenList | None:
+        least, asked = cases_needed(self.package), self.scoring.freeze_after
+        needed = least if asked is None else asked and max(asked, least)
+        return chosen_list(self.deployment.center(center), center, self.events, rows["case_id"].tolist(), needed)
+
+    def _marked(self, patients: pd.DataFrame) -> pd.DataFrame:
+        """Marks the inputs of scores that a model which harmonizes gives before it can, so that they are given anew."""
+        if patients.empty or not cases_needed(self.package):
+            return patients
+        if self._list(str(patients["center"].iloc[0]), patients) is not None:
+            return patients
+        return patients.assign(inputs=UNHARMONIZED + patients["inputs"].astype(str))
 
     def _result(self, center: str, n_scored: int, n_patients: int) -> CenterResult:
         history = read_scores(self.deployment.scores, center)
@@ -214,6 +253,19 @@ def case_rules(manifest: Mapping[str, object], withdrawn: Sequence[str]) -> Case
     return rules.model_copy(update={"cohort": rules.cohort.model_copy(update={"withdrawn": list(withdrawn)})})
 
 
+def check_scorable(package: ModelPackage, where: str) -> None:
+    """Checks that all that a package needs is computed here, and as it was when the package was made.
+
+    Raises:
+        ForeignFeaturesError: It needs columns of tables made elsewhere.
+        OtherFeatureSetError: The installed version computes other values.
+    """
+    foreign = sorted({p.view for p in service_of(package).parts if p.view != "radiomics"})
+    if foreign:
+        raise ForeignFeaturesError(f"needs view {', '.join(foreign)}", where=where)
+    check_feature_set(package.manifest)
+
+
 def check_feature_set(manifest: Mapping[str, object]) -> None:
     """Checks that features are computed as those that the model was made from.
 
@@ -222,7 +274,7 @@ def check_feature_set(manifest: Mapping[str, object]) -> None:
     """
     if manifest["feature_set"] != FEATURE_SET:
         raise OtherFeatureSetError(
-            f"made with feature set {manifest['feature_set']}, installed is {FEATURE_SET}", where="the champion"
+            f"made with feature set {manifest['feature_set']}, installed is {FEATURE_SET}", where="the package"
         )
 
 
@@ -242,12 +294,10 @@ def score(
     if champion is None:
         raise NoChampionError("no version is in force", where="models/ledger.jsonl")
     deployment, package = Deployment(workspace), registry.package(champion)
-    foreign = sorted({p.view for p in service_of(package).parts if p.view != "radiomics"})
-    if foreign:
-        raise ForeignFeaturesError(f"needs view {', '.join(foreign)}", where=f"model {champion.model}")
-    check_feature_set(package.manifest)
+    check_scorable(package, f"model {champion.model}")
+    events = tuple(registry.events())
     withdrawn = tuple(load_operation(workspace.params).cohort.withdrawn)
-    scorer = _Scorer(deployment, champion, package, runner, progress or Silent(), scoring.quiet_s, withdrawn)
+    scorer = Scorer(deployment, champion, package, runner, progress or Silent(), scoring, withdrawn, events)
     results = tuple(scorer.center(center) for center in deployment.hospitals())
     return ScoreSummary(model=champion.model, version=champion.number, centers=results)
 

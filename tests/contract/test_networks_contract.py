@@ -1,6 +1,7 @@
 """A network is its arrays: packed, built again and asked, it says the same to the last bit; training is repeatable."""
 
 import pickle
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from pipelines.models.patches import Recipe
 from pipelines.models.resnet import (
     Network,
     NetworkSpec,
+    NoDeepError,
     NoDeviceError,
     WrongNetworkError,
     device_of,
@@ -124,7 +126,7 @@ def test_training_leaves_the_settings_and_random_numbers_of_torch_alone() -> Non
 def test_a_resnet50_takes_a_step_and_goes_on_from_its_checkpoint(
     dims: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In full width (the cube in half, to be quick); the step after the checkpoint ends with the bits of an undisturbed training."""
+    """In full width (the cube in half, to be quick); what follows has the bits of an undisturbed training."""
     monkeypatch.setattr(resnet_training, "CHECKPOINT_EVERY_S", 0.0)
     full, own = spec(dims, "resnet50", 1.0 if dims == 2 else 0.5), replace(RULES, batch=2)
     sides = (2, 32, 32) if dims == 2 else (2, 16, 16, 16)
@@ -194,6 +196,16 @@ def test_an_inner_part_of_one_label_ends_nothing() -> None:
     trained = train(spec(2), RULES, inner, seed=1)
     assert trained.best == 1
     assert trained.history[0]["validation_auc"] is None
+
+
+def test_without_the_libraries_it_is_said_which_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hospital that scores a network's package needs them, and reads no traceback."""
+    made = network(2)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(NoDeepError, match=r"torch is not installed\n  remedy: .*radmill\[deep\]"):
+        replace(made).predict(golden_patches(1, 1, made.shape))
+    with pytest.raises(NoDeepError):
+        train(spec(2), RULES, lesson(2), seed=1)
 
 
 def test_a_gpu_that_is_not_there_is_not_used() -> None:
