@@ -45,7 +45,7 @@ def importance_drawings(files: StudyFiles, model: str, labels: Labels) -> list[D
         drawings.append(
             Drawing(
                 name="importance",
-                title=f"Features with the largest share, of {len(top)}",
+                title=f"The {len(top)} features with the largest share",
                 caption="Mean absolute Shapley value carried back through the components, as a share of all features. "
                 f"Color: high values speak for {labels[1]} or against it. {how}; training patients only.",
                 figure=explaining_figures.bars_figure(
@@ -119,7 +119,7 @@ def group_drawings(files: StudyFiles, model: str) -> list[Drawing]:
         drawings.append(
             Drawing(
                 name="forest_subgroups",
-                title=f"Subgroups, {cohort_words(_subgroup_cohort(files, areas)).lower()}",
+                title=f"Subgroups: {cohort_words(_subgroup_cohort(files, areas))}",
                 caption="AUC with DeLong's interval. p: do the groups differ beyond chance (Cochran's Q)? Not "
                 "corrected for the number of subgroups.",
                 figure=forest_figure(rows, "AUC", 0.5, (0.2, 1.0)),

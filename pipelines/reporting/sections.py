@@ -16,7 +16,14 @@ from pipelines.reporting.study_files import StudyFiles, cohort_short, cohort_wor
 MAXIMUM_LEVELS = 12
 """A column with more different texts is free text and no characteristic."""
 
-ESTIMATOR_WORDS = {"lr": "logistic regression", "rf": "random forest", "mlp": "multilayer perceptron"}
+ESTIMATOR_WORDS = {
+    "clinical": "clinical logistic regression",
+    "lr": "logistic regression",
+    "mlp": "multilayer perceptron",
+    "probability": "ready probabilities",
+    "rf": "random forest",
+    "stack": "late fusion",
+}
 POINT_MEASURES = {
     "accuracy": "Accuracy",
     "sensitivity": "Sensitivity",
@@ -34,6 +41,8 @@ OVERALL_MEASURES = {
     "calibration_intercept": ("Intercept", 2),
     "observed_expected": ("O : E", 2),
     "ici": ("ICI", 3),
+    "e50": ("E50", 3),
+    "e90": ("E90", 3),
 }
 
 STAT_WORDS = {
