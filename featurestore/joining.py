@@ -55,7 +55,9 @@ def joined_frame(
         return pd.DataFrame(columns=[*PATIENT, *(columns or ())])
     parts = [part_frame(tables[part.view], part, keep_empty=columns is not None) for part in service.parts]
     _refuse_collisions(service, parts)
-    wide = pd.concat(parts, axis=1, join="inner").sort_index()
+    wide = pd.concat(parts, axis=1, join="outer" if service.fills else "inner").sort_index()
+    if service.fills:  # who is in the service's own view decides
+        wide = wide.loc[wide.index.isin(parts[0].index)]
     if columns is not None:
         wide = exactly(wide, columns, f"service {service.name}")
     return wide.reset_index()

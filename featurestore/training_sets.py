@@ -5,6 +5,7 @@ other row still verifies.
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,12 +21,13 @@ from featurestore.files import write_json
 from featurestore.fingerprints import combined_digest, digest
 from featurestore.flat_tables import read_flat, write_flat
 from featurestore.row_hashes import hashed_rows
-from featurestore.schemas import Column, columns_of
+from featurestore.schemas import Column, Kind, columns_of
 
 TABLE = "training_set.parquet"
 RECORD = "record.json"
 TRAINING, INTERNAL = "training", "internal"
-_OWN_COLUMNS = (*PATIENT_COLUMNS, "split", "y", "row_hash")
+_OWN_COLUMNS = (*PATIENT_COLUMNS, "split", "y", "row_hash", "position")
+_ROWS = ("X", "y", "center", "case_id", "split")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,6 +42,9 @@ class TrainingSet:
         split: `training` or `internal`, shape (n,).
         columns: The declared feature columns, in the order of X.
         record: How the set was made; JSON types.
+        position: The place of each training row among the training patients of all services, -1 for others, shape
+            (n,); none where the set has them all. Folds are dealt over all, so that a patient is in the same fold
+            in every set.
     """
 
     X: NDArray[np.float64]
@@ -49,6 +54,7 @@ class TrainingSet:
     split: NDArray[np.str_]
     columns: tuple[Column, ...]
     record: dict[str, Any]
+    position: NDArray[np.int64] | None = None
 
     @property
     def groups(self) -> NDArray[np.str_]:
@@ -64,7 +70,8 @@ class TrainingSet:
     def row_hashes(self) -> list[str]:
         """One hash a row, over column names, patient, split, label and features."""
         head = digest(self.names).encode()
-        keys = zip(self.center.tolist(), self.case_id.tolist(), self.split.tolist(), self.y.tolist(), strict=True)
+        own = [self.center.tolist(), self.case_id.tolist(), self.split.tolist(), self.y.tolist()]
+        keys = zip(*own, *([] if self.position is None else [self.position.tolist()]), strict=True)
         return hashed_rows([head + "\0".join(map(str, key)).encode() + b"\0" for key in keys], self.X)
 
     @cached_property
@@ -74,9 +81,13 @@ class TrainingSet:
 
     def part(self, split: str) -> "TrainingSet":
         """Returns the rows on one side of the split, with the record of the whole."""
-        at = self.split == split
-        rows = {name: getattr(self, name)[at] for name in ("X", "y", "center", "case_id", "split")}
-        return TrainingSet(**rows, columns=self.columns, record=self.record)
+        return self.rows(self.split == split)
+
+    def rows(self, at: NDArray[np.bool_]) -> "TrainingSet":
+        """Returns some rows, with the record of the whole."""
+        own = {name: getattr(self, name)[at] for name in _ROWS}
+        position = None if self.position is None else self.position[at]
+        return TrainingSet(**own, columns=self.columns, record=self.record, position=position)
 
     def save(self, folder: Path) -> str:
         """Writes `training_set.parquet` and `record.json`, and returns the digest.
@@ -86,9 +97,15 @@ class TrainingSet:
         """
         self._check()
         frame = pd.DataFrame(self.X, columns=self.names)
-        own = {"center": self.center, "case_id": self.case_id, "split": self.split, "y": self.y.astype(np.int64)}
-        frame = pd.concat([pd.DataFrame({**own, "row_hash": self.row_hashes}), frame], axis=1)
-        write_flat(folder / TABLE, frame, (*_own_schema(), *self.columns))
+        own: dict[str, Any] = {
+            "center": self.center,
+            "case_id": self.case_id,
+            "split": self.split,
+            "y": self.y.astype(np.int64),
+        }
+        own |= {"row_hash": self.row_hashes, **({} if self.position is None else {"position": self.position})}
+        frame = pd.concat([pd.DataFrame(own), frame], axis=1)
+        write_flat(folder / TABLE, frame, (*_own_schema(own), *self.columns))
         content = {"digest": self.digest, "rows": sorted(self.row_hashes), "record": self.record}
         write_json(folder / RECORD, content)
         return self.digest
@@ -113,6 +130,7 @@ class TrainingSet:
             split=frame["split"].to_numpy(np.str_),
             columns=columns,
             record=content["record"],
+            position=frame["position"].to_numpy(np.int64) if "position" in frame else None,
         )
         _verify(loaded, content, folder.name)
         if len(loaded.y) < len(content["rows"]):
@@ -127,8 +145,9 @@ class TrainingSet:
             raise FaultError(f"{self.X.shape} values for {len(self.y)} rows, {len(self.columns)} columns")
 
 
-def _own_schema() -> tuple[Column, ...]:
-    return tuple(Column(name=name, kind="integer" if name == "y" else "string") for name in _OWN_COLUMNS)
+def _own_schema(own: Iterable[str]) -> tuple[Column, ...]:
+    kinds: dict[str, Kind] = {"y": "integer", "position": "integer"}
+    return tuple(Column(name=name, kind=kinds.get(name, "string")) for name in own)
 
 
 def _identity(row_hashes: list[str], record: dict[str, Any]) -> str:

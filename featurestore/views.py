@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from featurestore.entities import KEY_COLUMNS, PATIENT_COLUMNS
 from featurestore.errors import InputError
 from featurestore.schemas import Column, columns_of
 from featurestore.tables import read_schema
+
+IMPUTE = "impute"
 
 BOOKKEEPING = ("fingerprint", "value_hash")
 """Columns of a feature table that say where a row comes from."""
@@ -61,11 +63,13 @@ class ServicePart:
         view: The feature view the columns come from.
         phases: The phases that are joined, each under its prefix, in this order.
         pattern: A regular expression searched for in feature names.
+        fills: Whether a patient who lacks some of the phases is kept, with nothing known of them.
     """
 
     view: str
     phases: tuple[str, ...]
     pattern: str = ".*"
+    fills: bool = False
 
     def part_plain(self) -> dict[str, object]:
         """Returns the part as JSON types."""
@@ -105,18 +109,21 @@ class FeatureService(ServicePart):
     def plain(self) -> dict[str, object]:
         """Returns the service as JSON types, as records and model packages hold it."""
         joins = {"joins": [join.part_plain() for join in self.joins]} if self.joins else {}
-        return {"name": self.name, **self.part_plain(), **joins}
+        filled = {"missing_phase": IMPUTE} if self.fills else {}
+        return {"name": self.name, **self.part_plain(), **joins, **filled}
 
     @classmethod
     def from_plain(cls, content: Mapping[str, Any]) -> "FeatureService":
         """Builds the service that `plain` described."""
-        part = ServicePart.from_part(content)
+        part, fills = ServicePart.from_part(content), content.get("missing_phase") == IMPUTE
+        joins = (ServicePart.from_part(join) for join in content.get("joins", ()))
         return cls(
             name=str(content["name"]),
             view=part.view,
             phases=part.phases,
             pattern=part.pattern,
-            joins=tuple(ServicePart.from_part(join) for join in content.get("joins", ())),
+            fills=fills,
+            joins=tuple(replace(join, fills=fills) for join in joins),
         )
 
 
@@ -150,7 +157,7 @@ def wide_frame(long: pd.DataFrame, service: ServicePart, columns: Sequence[str] 
 def part_frame(long: pd.DataFrame, service: ServicePart, *, keep_empty: bool) -> pd.DataFrame:
     """Returns the columns of one view indexed by patient; `keep_empty` keeps columns without any value."""
     parts = [_phase_part(long, service, phase, is_exact=keep_empty) for phase in service.phases]
-    return pd.concat(parts, axis=1, join="inner").sort_index()
+    return pd.concat(parts, axis=1, join="outer" if service.fills else "inner").sort_index()
 
 
 def lacking(long: pd.DataFrame, service: ServicePart) -> pd.DataFrame:
@@ -160,10 +167,12 @@ def lacking(long: pd.DataFrame, service: ServicePart) -> pd.DataFrame:
     usable = long[_has_values(long, feature_names(long))]
     present = usable.groupby(list(PATIENT_COLUMNS))["phase"].agg(set)
     patients = long[list(PATIENT_COLUMNS)].drop_duplicates().sort_values(list(PATIENT_COLUMNS))
+    enough = 1 if service.fills else len(service.phases)
     rows = [
         {"center": center, "case_id": case_id, "phases": ", ".join(missing)}
         for center, case_id in patients.itertuples(index=False)
         if (missing := [p for p in service.phases if p not in present.get((center, case_id), set())])
+        and len(service.phases) - len(missing) < enough
     ]
     return pd.DataFrame(rows, columns=[*PATIENT_COLUMNS, "phases"])
 

@@ -9,7 +9,7 @@ from featurestore.entities import KEY_COLUMNS, PATIENT_COLUMNS
 from featurestore.errors import InputError
 from featurestore.schemas import Column, columns_of
 from featurestore.tables import centers_of, read_frame, read_notes, read_schema
-from featurestore.views import BOOKKEEPING, FeatureService, ServicePart
+from featurestore.views import BOOKKEEPING, IMPUTE, FeatureService, ServicePart
 from pipelines.params import Params
 from pipelines.params.data import ClinicalColumn
 from pipelines.workspace import Role, Workspace
@@ -24,13 +24,15 @@ class LabelConflictError(InputError):
 def service_of(params: Params, name: str) -> FeatureService:
     """Returns a declared feature service, its phases spelled out."""
     declared = params.services[name]
+    fills = declared.missing_phase == IMPUTE
     return FeatureService(
         name=name,
         view=declared.view,
         phases=tuple(declared.phases or params.phases_of(declared.view)),
         pattern=declared.columns,
+        fills=fills,
         joins=tuple(
-            ServicePart(view=j.view, phases=tuple(j.phases or params.phases_of(j.view)), pattern=j.columns)
+            ServicePart(view=j.view, phases=tuple(j.phases or params.phases_of(j.view)), pattern=j.columns, fills=fills)
             for j in declared.joins
         ),
     )

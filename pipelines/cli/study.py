@@ -11,15 +11,23 @@ from pipelines.cli.terminal import TerminalProgress, print_facts, print_table
 from pipelines.params import edit_params, load_params
 from pipelines.workspace import Workspace
 
+PRESETS = ("her2-bladder",)
+
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--demo", is_flag=True, help="Fill the study with synthetic centers written as real hospital files.")
 @click.option("--tables", is_flag=True, help="For tables of features made elsewhere: settings without images.")
+@click.option(
+    "--preset",
+    type=click.Choice(PRESETS),
+    help="Settings of a published kind of study, for own data: radiomics by phase, networks, a clinical "
+    "model, fusions.",
+)
 @click.option("--patients", default=40, show_default=True, help="Demo: patients a center.")
 @click.option("--effect", default=1.0, show_default=True, help="Demo: strength of the true effect; 0 plants none.")
 @click.option("--seed", default=20240501, show_default=True, help="Demo: seed of all that is drawn.")
-def init(folder: Path, demo: bool, tables: bool, patients: int, effect: float, seed: int) -> None:
+def init(folder: Path, demo: bool, tables: bool, preset: str | None, patients: int, effect: float, seed: int) -> None:
     """Make a study in FOLDER: settings, stage graph, git and DVC.
 
     Then put each center's files into FOLDER/data/raw/<center>, name the centers, phases and the label in
@@ -27,7 +35,10 @@ def init(folder: Path, demo: bool, tables: bool, patients: int, effect: float, s
     """
     from pipelines.study import init_study
 
-    workspace = init_study(folder, "tables.yaml" if tables else "params.yaml")
+    if sum((demo, tables, preset is not None)) > 1:
+        raise click.UsageError("take one of --demo, --tables and --preset")
+    settings = f"{preset}.yaml" if preset else "tables.yaml" if tables else "params.yaml"
+    workspace = init_study(folder, settings)
     if demo:
         from pipelines.demo import write_demo
 

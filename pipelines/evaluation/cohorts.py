@@ -58,25 +58,17 @@ def candidates(workspace: Workspace, params: Params) -> tuple[list[Candidate], l
     """
     found, absent = [], []
     sets: dict[str, TrainingSet] = {}
-    for name, model in {**params.models, **params.deep}.items():
-        folder = workspace.model(name)
+    for name in params.all_models():
+        folder, service = workspace.model(name), params.service_of_model(name)
         if not (folder / "package" / MANIFEST).is_file():
             absent.append(name)
             continue
-        if model.service not in sets:
-            sets[model.service] = TrainingSet.load(workspace.training(model.service))
+        if service not in sets:
+            sets[service] = TrainingSet.load(workspace.training_of(name, service))
         package = load_package(folder / "package")
-        if package.manifest["training_set"] != sets[model.service].digest:
+        if package.manifest["training_set"] != sets[service].digest:
             raise StaleModelError("it was tuned on another training set", where=f"model {name}")
-        found.append(
-            Candidate(
-                name=name,
-                service=model.service,
-                package=package,
-                training=sets[model.service],
-                folder=folder,
-            )
-        )
+        found.append(Candidate(name=name, service=service, package=package, training=sets[service], folder=folder))
     return found, absent
 
 

@@ -46,6 +46,7 @@ class Preparation:
         variance: The components' variances (n - 1), shape (k,); 1 for single features.
         total_variance: The variance of all components, those left out as well.
         combat: How centers are harmonized, if they are.
+        beside: Columns that reach the estimator after the components, as they are, shape (b, m), one 1 a row.
     """
 
     median: Floats
@@ -57,6 +58,7 @@ class Preparation:
     variance: Floats
     total_variance: float
     combat: Combat | None = None
+    beside: Floats | None = None
 
     @classmethod
     def fit(
@@ -87,12 +89,16 @@ class Preparation:
         keep = np.flatnonzero(_varies(filled)).astype(np.int64)
         if not keep.size:
             raise NothingVariesError(f"none of {X.shape[1]} columns varies over {len(X)} patients")
-        keep = selected(steps, X, filled, keep, facts)
+        own = np.intersect1d(keep, steps.beside)
+        if own.size == keep.size:
+            own = own[:0]  # with nothing else to project, they are what is projected
+        keep = np.union1d(selected(steps, X, filled, np.setdiff1d(keep, own), facts), own).astype(np.int64)
+        projected = ~np.isin(keep, own)
         kept = filled[:, keep]
         mean, sd = kept.mean(axis=0), kept.std(axis=0)
         Z = _scaled(kept, mean, sd)
-        total = float(Z.var(axis=0, ddof=1).sum())
-        fitted = {"median": median, "mean": mean, "sd": sd, **_axes(Z, n_components, ranking)}
+        total = float(Z[:, projected].var(axis=0, ddof=1).sum())
+        fitted = {"median": median, "mean": mean, "sd": sd, **_axes(Z, projected, n_components, ranking)}
         return cls(keep=keep, total_variance=total, combat=combat, **fitted)
 
     @property
@@ -114,7 +120,8 @@ class Preparation:
         """
         variance = self.variance[:n_components]
         scale = np.sqrt(variance if scores == "whitened" else np.full(len(variance), variance[0]))
-        return self.axes[:n_components] / scale[:, None]
+        axes = self.axes[:n_components] / scale[:, None]
+        return axes if self.beside is None else np.vstack([axes, self.beside])
 
     def standardized(self, X: Floats, facts: RowFacts | None = None) -> Floats:
         """Returns the kept features scaled and clipped, shape (n, m), for features of shape (n, p)."""
@@ -122,7 +129,7 @@ class Preparation:
         return _scaled(filled, self.mean, self.sd)
 
     def transform(self, X: Floats, n_components: int, scores: str = "scaled", facts: RowFacts | None = None) -> Floats:
-        """Returns the components' scores, shape (n, k), for features of shape (n, p)."""
+        """Returns the components' scores, and what stands beside them, shape (n, k + b), for features (n, p)."""
         axes = self.matrix(n_components, scores).T
         # scikit-learn centers after the projection; a forest would see other last bits otherwise
         return np.ascontiguousarray(self.standardized(X, facts) @ axes - self.center[None, :] @ axes)
@@ -130,7 +137,7 @@ class Preparation:
     def to_arrays(self, n_components: int, scores: str = "scaled") -> Arrays:
         """Returns the arrays that a package stores; of single features only those that are used."""
         combat = {} if self.combat is None else self.combat.to_arrays()
-        used = np.flatnonzero(self.axes[:n_components].any(axis=0))
+        used = np.flatnonzero(self.matrix(n_components).any(axis=0))
         return {
             **combat,
             "impute.median": self.median,
@@ -147,7 +154,8 @@ def rescaled(Z: Floats, variance: Floats, n_components: int, scores: str) -> Flo
     """Returns the first components of unscaled scores Z, scaled as `Preparation.matrix` does."""
     chosen = variance[:n_components]
     scale = np.sqrt(chosen if scores == "whitened" else np.full(len(chosen), chosen[0]))
-    return np.ascontiguousarray(Z[:, :n_components] / scale)
+    parts = [Z[:, :n_components] / scale, Z[:, len(variance) :] / np.sqrt(variance[0])]
+    return np.ascontiguousarray(np.hstack(parts))
 
 
 def _median(X: Floats) -> Floats:
@@ -164,7 +172,19 @@ def _varies(X: Floats) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
     return X.std(axis=0) > RELATIVE_SD_FLOOR * np.abs(X).max(axis=0)
 
 
-def _axes(Z: Floats, n_components: int, ranking: Ranking | None) -> dict[str, Floats]:
+def _axes(
+    Z: Floats, projected: "np.ndarray[tuple[int], np.dtype[np.bool_]]", n_components: int, ranking: Ranking | None
+) -> dict[str, Floats]:
+    """Returns axes over all columns; those that are not projected are axes of their own."""
+    if projected.all():
+        return _projection(Z, n_components, ranking)
+    found = _projection(np.ascontiguousarray(Z[:, projected]), n_components, ranking)
+    axes, center = np.zeros((len(found["axes"]), Z.shape[1])), np.zeros(Z.shape[1])
+    axes[:, projected], center[projected] = found["axes"], found["center"]
+    return {**found, "axes": axes, "center": center, "beside": np.eye(Z.shape[1])[~projected]}
+
+
+def _projection(Z: Floats, n_components: int, ranking: Ranking | None) -> dict[str, Floats]:
     if ranking is None:
         return _components(Z, n_components)
     chosen = ranking.order(Z, n_components)

@@ -1,6 +1,6 @@
 """Optional steps before scaling, each fitted on the rows of a training fold alone: centers, stability, redundancy."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,12 +49,14 @@ class Steps:
         stability: The filter by agreement.
         redundancy: The absolute rank correlation from which on one of two features is dropped.
         covariates: Which columns harmonization keeps the effect of, in the order of its rules.
+        beside: Columns that stand beside the components as they are, scaled: never harmonized, filtered or projected.
     """
 
     harmonization: CombatRules | None = None
     stability: StabilityRule | None = None
     redundancy: float | None = None
     covariates: tuple[int, ...] = ()
+    beside: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -79,7 +81,12 @@ def fit_harmonization(steps: Steps, filled: Floats, facts: RowFacts | None) -> C
     if steps.harmonization is None:
         return None
     own = np.array(steps.covariates, dtype=np.int64) if steps.covariates else None
-    return Combat.fit(filled, _centers(facts), steps.harmonization, own=own)
+    found = Combat.fit(filled, _centers(facts), steps.harmonization, own=own)
+    if not steps.beside:
+        return found
+    sd = found.sd.copy()
+    sd[list(steps.beside)] = 0.0  # a column without spread is left as it is
+    return replace(found, sd=sd)
 
 
 def harmonized(combat: Combat | None, filled: Floats, facts: RowFacts | None) -> Floats:

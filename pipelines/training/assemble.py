@@ -27,6 +27,7 @@ from pipelines.stored_views import (
     view_frame,
     view_notes,
 )
+from pipelines.training.dealing import dealt_together
 from pipelines.training.repeated import repeated_rows
 from pipelines.training.splits import SIDES, side
 from pipelines.workspace import Workspace
@@ -80,6 +81,7 @@ def assemble(workspace: Workspace, params: Params) -> AssembleSummary:
         ColumnCollisionError: Two views of a service have a column of the same name.
     """
     sets = {name: _with_repeats(workspace, params, _training_set(workspace, params, name)) for name in params.services}
+    sets = dealt_together(sets)
     for name, made in sets.items():
         made.save(workspace.training(name))
         write_repeats(workspace.training(name), repeated_rows(workspace, params, name, made))

@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 
 from featurestore.files import sweep, write_json
-from featurestore.statistics import probabilities, quantiles
 from featurestore.training_sets import TRAINING, TrainingSet
-from pipelines.models.base import Floats
 from pipelines.models.components import CURVE_COMPONENTS, area_percent, knee
 from pipelines.models.estimators import activation
 from pipelines.models.preparation import Preparation
@@ -17,6 +15,7 @@ from pipelines.models.steps import RowFacts
 from pipelines.params.modelling import Model
 from pipelines.record import installed
 from pipelines.training.card import card
+from pipelines.training.manifests import drift, golden_inputs, phases_of
 from pipelines.training.out_of_fold import (
     DIGITS,
     out_of_fold_metrics,
@@ -43,13 +42,13 @@ def write_candidate(
     """
     part = whole.part(TRAINING)
     metrics = out_of_fold_metrics(tuned)
-    manifest = _manifest(name, whole, part, settings, tuned, metrics) | {
+    manifest = tabular_manifest(name, whole, part, settings, tuned, metrics) | {
         "thresholds": thresholds(tuned.flattering, target_sensitivity)
     }
-    digest = save_package(folder / "package", manifest, tuned.model.to_arrays(), _golden_inputs(part.X), card(manifest))
+    digest = save_package(folder / "package", manifest, tuned.model.to_arrays(), golden_inputs(part.X), card(manifest))
     write_out_of_fold(folder, part, tuned)
-    write_json(folder / "search.json", _search(tuned))
-    write_json(folder / "components.json", _components(part, tuned))
+    write_json(folder / "search.json", told_search(tuned))
+    write_json(folder / "components.json", told_components(part, tuned))
     write_json(folder / "summary.json", _summary(name, settings, digest, manifest, tuned))
     own = {folder / file for file in ("oof.parquet", "oof_folds.parquet", "search.json", "components.json")}
     sweep(folder, own | {folder / "summary.json"} | set((folder / "package").iterdir()))
@@ -66,11 +65,12 @@ def write_candidate(
     )
 
 
-def _manifest(
+def tabular_manifest(
     name: str, whole: TrainingSet, part: TrainingSet, settings: Model, tuned: Tuned, metrics: dict[str, Any]
 ) -> dict[str, Any]:
+    """Returns the manifest of a model on components, its thresholds left out."""
     record, values = whole.record, tuned.best.values
-    phases = record["service"]["phases"]
+    phases = phases_of(record["service"])
     rules = record["rules"]
     model = {
         "name": name,
@@ -89,7 +89,7 @@ def _manifest(
         "feature_set": record["feature_set"],
         "training_set": whole.digest,
         "label": record["label"],
-        "drift": _drift(part, tuned),
+        "drift": drift(part, tuned),
         "metrics_oof": metrics,
         "release": installed("radmill")["radmill"],
         **_harmonization(tuned),
@@ -109,29 +109,8 @@ def _hyperparameters(tuned: Tuned) -> dict[str, object]:
     return {**tuned.best.values, "components": tuned.model.n_components, "seed": tuned.model.seed}
 
 
-def _drift(part: TrainingSet, tuned: Tuned) -> dict[str, Any]:
-    features = quantiles(part.X)
-    return {
-        "probabilities": probabilities().tolist(),
-        "features": {name: row.tolist() for name, row in zip(part.names, features, strict=True)},
-        "missing": {
-            name: round(float(share), DIGITS)
-            for name, share in zip(part.names, np.isnan(part.X).mean(axis=0), strict=True)
-            if share > 0
-        },
-        "score": quantiles(tuned.flattering.mean).tolist(),
-        "n": len(part.y),
-    }
-
-
-def _golden_inputs(X: Floats) -> Floats:
-    """Returns synthetic rows that no patient is: quartiles, alternating ends, and nothing known at all."""
-    table = quantiles(X, n=5)
-    alternating = np.where(np.arange(X.shape[1]) % 2 == 0, table[:, 1], table[:, 3])
-    return np.vstack([table[:, 1], table[:, 2], table[:, 3], alternating, np.full(X.shape[1], np.nan)])
-
-
-def _search(tuned: Tuned) -> dict[str, Any]:
+def told_search(tuned: Tuned) -> dict[str, Any]:
+    """Returns all trials, and which were chosen."""
     return {
         "best": tuned.best.number,
         "nested": [trial.number for trial in tuned.chosen],
@@ -142,7 +121,7 @@ def _search(tuned: Tuned) -> dict[str, Any]:
     }
 
 
-def _components(part: TrainingSet, tuned: Tuned) -> dict[str, Any]:
+def told_components(part: TrainingSet, tuned: Tuned) -> dict[str, Any]:
     """Returns the curve of cumulative explained variance, and the patients on the first two components by label."""
     facts = RowFacts(center=part.center)
     # the picture is of what enters the components; which patients were outlined twice does not matter to it

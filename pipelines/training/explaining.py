@@ -7,10 +7,10 @@ from featurestore.training_sets import TrainingSet
 from pipelines.models.base import Floats
 from pipelines.models.steps import RowFacts
 from pipelines.params.modelling import Model, TuningSection
+from pipelines.training.dealing import folds_of
 from pipelines.training.importance import importance
 from pipelines.training.learning import learning_curve
 from pipelines.training.search import derived_seed
-from pipelines.training.splits import repeated_folds
 from pipelines.training.tune import Tuned
 
 
@@ -28,7 +28,7 @@ def write_explanations(
         repeats: The patients' features by other outlines, shape (n, k, p).
     """
     facts, model = RowFacts(center=part.center, repeats=repeats), tuned.model
-    folds = repeated_folds(part.y, part.center, tuning.folds, 1, derived_seed(tuning.seed, "folds"))
+    folds = [fold for fold in folds_of(part, tuning) if fold.repeat == 0]
     seed = derived_seed(tuning.seed, "explaining")
     curve = learning_curve(
         settings.estimator, model.values, model.rule, part.X, part.y, folds, model.seed, model.steps, facts

@@ -29,11 +29,10 @@ from pipelines.params.deep import DeepModel
 from pipelines.record import installed
 from pipelines.runner import Progress, Silent
 from pipelines.training.crossval import OutOfFold
+from pipelines.training.dealing import DEALING, folds_of
 from pipelines.training.deep_folds import FoldOutcome, School, out_of_fold, recalibrated_by_others
 from pipelines.training.deep_settings import recipe_of, rules_of, spec_of, starting_weights
 from pipelines.training.recalibration import Recalibration, fit_recalibration
-from pipelines.training.search import derived_seed
-from pipelines.training.splits import repeated_folds
 from pipelines.training.tune import UnknownModelError
 from pipelines.workspace import Workspace
 
@@ -174,8 +173,7 @@ def learn(
         progress: Is told of every epoch.
     """
     tuning = params.tuning
-    drawn = repeated_folds(part.y, part.center, tuning.folds, tuning.repeats, derived_seed(tuning.seed, "folds"))
-    folds = [fold for fold in drawn if fold.repeat < settings.repeats]
+    folds = [fold for fold in folds_of(part, tuning) if fold.repeat < settings.repeats]
     spec, rules = spec_of(settings, recipe), rules_of(settings, recipe)
     context = _context(part, patches, settings, tuning.folds, tuning.seed)
     school = School(
@@ -230,6 +228,7 @@ def _context(part: TrainingSet, patches: Patches, settings: DeepModel, folds: in
             "patches": array_digest(patches),
             "model": settings.model_dump(mode="json", exclude={"service", "repeats"}),
             "folds": [folds, seed],
+            **({} if part.position is None else {"dealt": [part.position.tolist(), part.record[DEALING]]}),
             "versions": installed("radmill", "numpy", "torch", "monai"),
         }
     )

@@ -20,11 +20,14 @@ from pipelines.params.modelling import Model, TuningSection
 from pipelines.record import installed
 from pipelines.runner import Progress, Silent
 from pipelines.training.crossval import CrossValidation, OutOfFold
+from pipelines.training.dealing import folds_of
 from pipelines.training.nested import Nested, nested
 from pipelines.training.recalibration import Recalibration, fit_recalibration
 from pipelines.training.search import Journal, Trial, best, derived_seed, search
-from pipelines.training.splits import Fold, repeated_folds
+from pipelines.training.splits import Fold
 from pipelines.workspace import Workspace
+
+CLINICAL = "clinical"
 
 
 class UnknownModelError(InputError):
@@ -143,11 +146,6 @@ def _tune_direct(workspace: Workspace, params: Params, name: str, whole: Trainin
         return write_direct_candidate(workspace.model(name), name, whole, settings, fitted, target)
 
 
-def folds_of(part: TrainingSet, tuning: TuningSection) -> tuple[Fold, ...]:
-    """Returns the folds of all repeats, which every model on these patients has."""
-    return repeated_folds(part.y, part.center, tuning.folds, tuning.repeats, derived_seed(tuning.seed, "folds"))
-
-
 def fit_best(
     part: TrainingSet,
     settings: Model,
@@ -211,7 +209,18 @@ def steps_of(settings: Model, part: TrainingSet) -> Steps:
         stability=None if stability is None else StabilityRule(**stability.model_dump()),
         redundancy=None if redundancy is None else redundancy.threshold,
         covariates=() if combat is None else _covariates(combat.covariates, part),
+        beside=beside_of(part),
     )
+
+
+def beside_of(part: TrainingSet) -> tuple[int, ...]:
+    """Returns the clinical columns of a training set that has others too: they stand beside the components."""
+    told = part.record.get("service", {})
+    views = [(str(one["view"]), set(one["phases"])) for one in (told, *told.get("joins", ())) if "view" in one]
+    clinical = {phase for view, phases in views if view == CLINICAL for phase in phases}
+    if {view for view, _ in views} <= {CLINICAL}:
+        return ()
+    return tuple(i for i, name in enumerate(part.names) if name.partition(".")[0] in clinical)
 
 
 def _covariates(names: list[str], part: TrainingSet) -> tuple[int, ...]:

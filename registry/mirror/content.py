@@ -110,7 +110,9 @@ def candidate_contents(study: Path, figures: Path | None = None) -> list[RunCont
             continue  # half made; `radmill status` and `registry verify` name it
         rows = predictions[predictions["model"] == folder.name] if len(predictions) else predictions
         own = study / "data" / "training" / _service(package)
-        record = read_json((folder / "training" if (folder / "training").is_dir() else own) / "record.json").get("record", {})
+        record = read_json((folder / "training" if (folder / "training").is_dir() else own) / "record.json").get(
+            "record", {}
+        )
         content = package_content(package, folder.name, metrics.get(folder.name, {}), record, rows)
         contents.append(_with_history(content, folder, figures))
     return contents

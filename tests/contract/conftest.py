@@ -166,7 +166,7 @@ def cohort(tmp_path: Path) -> Cohort:
     settings["margin"] = {"mm": 2.0, "voxels": 2}
     settings["services"] = {"ct": {"phases": ["ct"]}}
     settings["models"] = {"model": {"service": "ct", "estimator": "lr"}}
-    settings["deep"] = {}
+    settings["deep"], settings["fusion"] = {}, {}
     made = Cohort(root=tmp_path / "study", settings=settings)
     made.root.mkdir()
     made.save()

@@ -81,7 +81,7 @@ def _params(external: tuple[str, ...], estimators: tuple[str, ...], services: tu
     content["centers"]["external"] = {name: {} for name in external}
     content["evaluation"]["bootstrap"] = 100
     content["services"] = {name: content["services"][name] for name in services}
-    content["deep"] = {}
+    content["deep"], content["fusion"] = {}, {}
     content["models"] = {
         f"radiomics_{estimator}_{service}": {"service": service, "estimator": estimator}
         for service in content["services"]
