@@ -94,7 +94,7 @@ class _Pairs:
 
     def choices(self, trials: Sequence[Trial], progress: Progress) -> tuple[list[Trial], list[float]]:
         """Returns for each fold the trial that is best on the others, and its mean area there."""
-        means = np.round(np.nanmean(self._scores(trials, progress), axis=1), TIE_DIGITS)
+        means = np.asarray(np.nanmean(self._scores(trials, progress), axis=1)).round(TIE_DIGITS)
         rows = np.argmax(means, axis=0)
         return [trials[int(row)] for row in rows], means[rows, np.arange(len(rows))].tolist()
 
