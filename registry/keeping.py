@@ -43,7 +43,7 @@ def dvc_add(root: Path, folder: Path) -> Path:
     """
     pointer = folder.with_name(f"{folder.name}.dvc")
     if not pointer.is_file():
-        _run([sys.executable, "-m", "dvc", "add", "--quiet", str(folder.relative_to(root))], root)
+        _run([sys.executable, "-m", "dvc", "add", str(folder.relative_to(root))], root)
     return pointer
 
 
@@ -53,7 +53,7 @@ def dvc_add_again(root: Path, folder: Path) -> Path:
     Raises:
         CommandFailedError: DVC failed.
     """
-    _run([sys.executable, "-m", "dvc", "add", "--quiet", str(folder.relative_to(root))], root)
+    _run([sys.executable, "-m", "dvc", "add", str(folder.relative_to(root))], root)
     return folder.with_name(f"{folder.name}.dvc")
 
 
