@@ -11,6 +11,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from pipelines.images.files import GRID_NOTE, restore_grid
+from pipelines.radiomics.fast.dicom_folder import open_series
 from pipelines.radiomics.fast.layouts import Layout, layout_of
 from pipelines.radiomics.fast.picture import Index, Picture, header_of, picture_of
 from pipelines.radiomics.fast.problems import NotAVolumeError, UnreadableError
@@ -24,7 +25,7 @@ def open_picture(source: sitk.Image | Path | str, what: str) -> Picture:
     """Returns the image in a file, or the image itself, as a picture.
 
     Args:
-        source: A SimpleITK image or a file that SimpleITK can read.
+        source: A SimpleITK image, a file that SimpleITK can read, or a folder with one DICOM series.
         what: How messages call it: image or mask.
 
     Raises:
@@ -35,6 +36,8 @@ def open_picture(source: sitk.Image | Path | str, what: str) -> Picture:
         check_volume(source, what)
         return picture_of(source)
     path = Path(source)
+    if path.is_dir():
+        return open_series(path, what)
     if not path.is_file():
         raise UnreadableError(f"there is no such {what}", where=path.name)
     layout = layout_of(path)
