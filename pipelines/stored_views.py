@@ -1,6 +1,6 @@
 """Where the rows of a feature view lie, whoever made them, in the one form that services join: one row a case."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -71,7 +71,7 @@ def view_frame(
         return frame
     frame = frame[~frame["case_id"].isin(params.cohort.withdrawn)].reset_index(drop=True)
     if view == "clinical":
-        return _clinical(frame, params)
+        return clinical_numbers(frame, params.ingest.clinical)
     if view in params.imported or view == "acquisition":
         return frame.drop(columns=[name for name in frame if _is_text(frame, str(name))])
     return frame
@@ -117,14 +117,14 @@ def _is_text(frame: pd.DataFrame, name: str) -> bool:
     return name not in (*KEY_COLUMNS, *BOOKKEEPING) and frame[name].dtype.kind not in "fib"
 
 
-def _clinical(frame: pd.DataFrame, params: Params) -> pd.DataFrame:
+def clinical_numbers(frame: pd.DataFrame, declared: Mapping[str, ClinicalColumn]) -> pd.DataFrame:
     """Returns clinical values as numbers: a category becomes one column for each declared value."""
     own = pd.DataFrame({**{name: frame[name] for name in PATIENT_COLUMNS}, "phase": "clinical"})
     own = own.assign(roi="", observer="")
     columns: dict[str, pd.Series] = {}
-    for name, declared in params.ingest.clinical.items():
+    for name, one in declared.items():
         if name in frame:
-            columns |= _numbers(frame[name], name, declared)
+            columns |= _numbers(frame[name], name, one)
     return pd.concat([own, pd.DataFrame(columns, index=frame.index)], axis=1)
 
 

@@ -12,10 +12,13 @@ from scipy.special import expit, logit
 
 from featurestore.flat_tables import read_flat
 from featurestore.training_sets import TrainingSet
+from pipelines.evaluation.cohorts import candidates, of_external, read_external
 from pipelines.evaluation.discrimination import auc
 from pipelines.evaluation.evaluate import evaluate
 from pipelines.models.direct import Stack
+from pipelines.models.predicting import CaseInputs, predict_cases
 from pipelines.params import Params, parse_params
+from pipelines.scoring.patient_rows import of_part, patient_rows
 from pipelines.training.assemble import assemble
 from pipelines.training.dealing import folds_of
 from pipelines.training.fuse import FuseSummary, fuse
@@ -204,3 +207,27 @@ def test_weights_favor_who_tells_more_and_are_never_negative() -> None:
     reference = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(X, y)
     np.testing.assert_allclose(free.weights, reference.coef_[0], atol=1e-4)
     assert auc(y, free.log_odds(X)) > auc(y, X[:, 0])
+
+
+@pytest.mark.parametrize("name", ["late", "spared", "early", "clinical"])
+def test_a_hospital_is_told_what_evaluation_says(study: Study, made: FuseSummary, name: str) -> None:
+    """The same patients through the door of scoring: images and clinical table, the same bits."""
+    workspace, params = study
+    package = load_package(workspace.model(name) / "package")
+    rows = patient_rows(
+        package,
+        workspace.features("external").parent,
+        workspace.view("external", "clinical").parent,
+        params.ingest.clinical,
+    )
+    inputs = CaseInputs(
+        center=rows["center"].to_numpy(np.str_),
+        case_id=rows["case_id"].to_numpy(np.str_),
+        features=lambda part: of_part(rows, package, part),
+    )
+    p = dict(zip(rows["case_id"], predict_cases(package, inputs).p, strict=True))
+    candidate = next(one for one in candidates(workspace, params)[0] if one.name == name)
+    external = of_external(candidate, read_external(workspace, params))[0]
+    assert len(external.y) > 20
+    assert [p[case] for case in external.case_id] == external.p.tolist()
+    assert rows["inputs"].nunique() > 20
