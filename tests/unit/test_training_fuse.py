@@ -189,7 +189,7 @@ def test_a_member_that_was_not_made_is_named(study: Study) -> None:
     workspace, params = study
     content = params.model_dump(mode="json")
     content["models"]["later"] = {"service": "excretory", "estimator": "lr"}
-    content["fusion"] = {"late": {"members": ["radiomics", "later"]}}
+    content["fusion"] |= {"late": {"members": ["radiomics", "later"]}}
     with pytest.raises(MemberAbsentError, match="model later"):
         fuse(workspace, parse_params(content), "late")
 
