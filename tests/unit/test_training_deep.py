@@ -14,12 +14,13 @@ pytest.importorskip("torch")
 pytest.importorskip("monai")
 
 from featurestore.flat_tables import read_flat
-from featurestore.tables import write_center
+from featurestore.tables import read_frame, write_center
 from featurestore.training_sets import TRAINING, TrainingSet
 from pipelines.images.files import write_image
 from pipelines.ingest.views import CASES
 from pipelines.models import resnet_training
 from pipelines.models.patches import PatchReachError, Recipe, cohort_patches
+from pipelines.models.predicting import CaseInputs, StoredCases, predict_cases
 from pipelines.models.resnet import network_from
 from pipelines.params import Params, parse_params
 from pipelines.params.reading import ParamsError
@@ -98,8 +99,6 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
 
 
 def patches_of(workspace: Workspace, part: TrainingSet, recipe: Recipe) -> np.ndarray:
-    from featurestore.tables import read_frame
-
     cases = read_frame(workspace.view("development", "cases"))
     patients = list(zip(part.center.tolist(), part.case_id.tolist(), strict=True))
     return cohort_patches(workspace.cases("development"), cases, patients, recipe)
@@ -220,6 +219,27 @@ def test_held_out_patients_do_not_touch_their_own_prediction(study: Study, tmp_p
         )
         said.append(school.fold(fold, resnet_training.Silent()).log_odds[0])
     assert said[0] == said[1]
+
+
+def test_a_package_says_of_stored_cases_what_its_network_says_of_their_patches(study: Study) -> None:
+    """Evaluation and scoring ask through the same door; who has no images is told nothing, and why."""
+    workspace, params = study
+    train_deep(workspace, params, "flat")
+    package = load_package(workspace.model("flat") / "package")
+    part = TrainingSet.load(workspace.training("excretory")).part(TRAINING)
+    rows = read_frame(workspace.view("development", "cases"))
+    inputs = CaseInputs(
+        center=np.append(part.center, "north"),
+        case_id=np.append(part.case_id, "unheard of"),
+        features=lambda _part: pytest.fail("a network needs no features"),
+        cases=StoredCases(folder=workspace.cases("development"), rows=rows),
+    )
+    said = predict_cases(package, inputs)
+    network = network_from(package.manifest["model"], package.arrays)
+    patches = patches_of(workspace, part, recipe_of(params, params.deep["flat"]))
+    np.testing.assert_array_equal(said.p[:-1], network.predict(patches))
+    assert np.isnan(said.p[-1])
+    assert np.flatnonzero(said.reasons["images_missing"]).tolist() == [len(part.y)]
 
 
 def test_no_pseudonym_is_in_a_package_a_record_or_a_picture(study: Study) -> None:
