@@ -62,8 +62,11 @@ def adequacy_row(model: str, n: int, events: int, area: float | None, parameters
 
 
 def parameters_of(summary: Mapping[str, Any]) -> int | None:
-    """Returns how many candidate parameters a model's summary names: its own count, or the components it keeps."""
-    for name in ("parameters", "candidate_parameters", "components"):
-        if isinstance(summary.get(name), int):
-            return int(summary[name])
-    return None
+    """Returns how many candidate parameters a model has: clinical columns, kept components, or members it weighs.
+
+    Weights of a network are no parameters in this sense.
+    """
+    if summary.get("estimator") == "clinical" or "fusion" in summary:
+        return int(summary["n_parameters"]) if summary.get("n_parameters") else None
+    components = summary.get("components")
+    return components if isinstance(components, int) and components > 0 else None

@@ -21,7 +21,7 @@ RECORDS = {
 """The columns of each table after the model's name."""
 
 ODDS = ("analysis", "predictor", "level", "reference", "odds_ratio", "low", "high", "p_value", "independent")
-ANALYSES = ("univariable", "multivariable", "final")
+ANALYSES = ("univariable", "multivariable", "model")
 
 
 def record_rows(folders: Mapping[str, Path]) -> dict[str, Rows]:
@@ -57,12 +57,12 @@ def odds_rows(folders: Mapping[str, Path]) -> Rows:
 
 
 def members_of(content: Mapping[str, Any]) -> dict[str, float | None]:
-    """Returns a fusion's members with their weights; an early fusion has members without weights."""
-    weights = content.get("weights") or {}
-    members = [str(m["name"] if isinstance(m, Mapping) else m) for m in content.get("members", [])]
-    if not isinstance(weights, Mapping):
-        weights = dict(zip(members, weights, strict=False))
-    return {name: weights.get(name) for name in members or weights}
+    """Returns a fusion's members with their weights; those of an early fusion have none.
+
+    Args:
+        content: What `fusion.json` holds.
+    """
+    return {name: told.get("weight") for name, told in content.get("members", {}).items()}
 
 
 def _with_odds(content: Any) -> Iterator[Mapping[str, Any]]:

@@ -77,7 +77,8 @@ def _size_rows(
     confidence: float,
 ) -> size_control.Rows:
     """Compares every model with the volume that the first training set with one has."""
-    measured = next((c for c in found if c.training and size_control.volume_columns(c.training.names)), None)
+    own = [candidate for candidate in found if candidate.package.manifest.get("kind") == "tabular"]
+    measured = next((c for c in own if c.training and size_control.volume_columns(c.training.names)), None)
     if measured is None:
         return []
     sizes = _sizes(measured, external)

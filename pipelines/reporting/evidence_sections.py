@@ -122,7 +122,7 @@ def controls_content(files: StudyFiles, model: str) -> Content:
             "words": CONTROL_WORDS.get(str(row["name"]), str(row["name"])),
             "where": cohort_words(str(row["cohort"])),
         }
-        | {"verdict": _verdict(row.get("passed"))}
+        | {"verdict": _verdict(row.get("passed")), "difference_low": row["low"], "difference_high": row["high"]}
         for row in controls.to_dict("records")
     ]
     sizes = [

@@ -142,7 +142,9 @@ def test_adequacy_says_why_where_it_cannot_say_how_many() -> None:
     few, many = adequacy_row("m", 60, 30, 0.8, 10), adequacy_row("m", 2000, 1000, 0.8, 10)
     assert (few["enough"], many["enough"]) == (False, True)
     assert few["shrinkage"] < many["shrinkage"] < 1
-    assert parameters_of({"components": 7}) == 7
+    assert parameters_of({"estimator": "lr", "components": 7}) == 7
+    assert parameters_of({"estimator": "clinical", "components": 0, "n_parameters": 4}) == 4
+    assert parameters_of({"estimator": "resnet10", "n_parameters": 4_930_881}) is None
 
 
 def test_evaluate_writes_the_tables_beside_performance(fake_study, tmp_path) -> None:

@@ -41,7 +41,7 @@ def study(fake_study, tmp_path_factory):  # type: ignore[no-untyped-def]
     for name, content in (("learning.json", LEARNING), ("importance.json", IMPORTANCE), ("odds.json", ODDS)):
         for model in params.models:
             (workspace.model(model) / name).write_text(json.dumps(content))
-    fusion = {"members": [first], "weights": {first: 0.7}}
+    fusion = {"members": {first: {"weight": 0.7}}}
     (workspace.model(second) / "fusion.json").write_text(json.dumps(fusion))
     evaluate(workspace, params)
     report(workspace, params)
