@@ -14,6 +14,7 @@ from featurestore.files import write_bytes
 from featurestore.tables import centers_of, read_frame
 from pipelines.params import Params
 from pipelines.workspace import ROLES, Workspace
+from registry.keeping import forget_dead_dvc
 
 DVC_SETTINGS = {"core.analytics": "false", "core.check_update": "false", "core.autostage": "false"}
 _DVC_ADVERT = "Having any troubles?"
@@ -78,6 +79,7 @@ def reproduce(workspace: Workspace, params: Params, stage: str | None) -> None:
         StageFailedError: A stage failed; DVC's own message is on the terminal.
     """
     settle(workspace)
+    forget_dead_dvc(workspace.root)
     sweep_models(workspace, params)
     for failed in stages_with_failures(workspace):
         _repro(workspace, "--force", "--single-item", failed)

@@ -4,6 +4,7 @@ Every step here may be repeated: what is there already and holds is left alone, 
 completed by the next one.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -43,6 +44,7 @@ def dvc_add(root: Path, folder: Path) -> Path:
     """
     pointer = folder.with_name(f"{folder.name}.dvc")
     if not pointer.is_file():
+        forget_dead_dvc(root)
         _run([sys.executable, "-m", "dvc", "add", str(folder.relative_to(root))], root)
     return pointer
 
@@ -53,8 +55,35 @@ def dvc_add_again(root: Path, folder: Path) -> Path:
     Raises:
         CommandFailedError: DVC failed.
     """
+    forget_dead_dvc(root)
     _run([sys.executable, "-m", "dvc", "add", str(folder.relative_to(root))], root)
     return folder.with_name(f"{folder.name}.dvc")
+
+
+def forget_dead_dvc(root: Path) -> None:
+    """Removes the note of who works on which path, where a DVC that was killed left it torn or in its name.
+
+    DVC asks whether a process of that number lives; a zombie or a stranger with the number would block it for ever.
+    """
+    note = root / ".dvc" / "tmp" / "rwlock"
+    try:
+        told = json.loads(note.read_text(encoding="utf-8"))
+        readers = [info for infos in told.get("read", {}).values() for info in infos]
+        holders = {int(info["pid"]) for info in (*told.get("write", {}).values(), *readers)}
+    except FileNotFoundError:
+        return
+    except (ValueError, KeyError, TypeError, AttributeError):
+        note.unlink(missing_ok=True)
+        return
+    if Path("/proc").is_dir() and holders and not any(_is_dvc(pid) for pid in holders):
+        note.unlink(missing_ok=True)
+
+
+def _is_dvc(pid: int) -> bool:
+    try:
+        return b"dvc" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def write_evidence(folder: Path, content: Mapping[str, object]) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from registry.gates import GateRefusedError
-from registry.keeping import commit
+from registry.keeping import commit, forget_dead_dvc
 from registry.lifecycle import Registry
 
 KILLS = int(os.environ.get("RADMILL_KILLS", "4"))
@@ -105,6 +105,25 @@ def test_the_lock_of_a_git_that_died_is_removed_and_that_of_a_living_one_is_not(
         living.communicate()
     assert lock.exists()
     assert commit(study, [study / "models" / "ledger.jsonl"], "after a git that died")
+
+
+@pytest.mark.parametrize(
+    ("text", "is_kept"),
+    [
+        ('{"write": {"a": {"pid": 999999999, "cmd": "dvc add"}}, "read": {}}', False),
+        ('{"write": {"a": {"pid": OWN, "cmd": "dvc add"}}, "read": {}}', False),
+        ('{"write": {"a": {"pid', False),
+        ("[]", False),
+        ('{"write": {}, "read": {}}', True),
+    ],
+)
+def test_a_note_of_a_dvc_that_died_blocks_nobody(tmp_path: Path, text: str, is_kept: bool) -> None:
+    """A number that another program has got since is no DVC; this test's own process stands for it."""
+    note = tmp_path / ".dvc" / "tmp" / "rwlock"
+    note.parent.mkdir(parents=True)
+    note.write_text(text.replace("OWN", str(os.getpid())))
+    forget_dead_dvc(tmp_path)
+    assert note.exists() is is_kept
 
 
 def kill(context: Any, study: Path, delay: float) -> bool:
