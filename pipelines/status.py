@@ -135,7 +135,9 @@ def _imported_counts(workspace: Workspace, center: str) -> Row:
 
 
 def _clinical_counts(path: Path, center: str, params: Params) -> Row:
-    table = read_clinical(path, center, params.ingest.clinical, params.label)
+    sections = {**params.centers.development, **params.centers.external}
+    own_names = sections[center].clinical
+    table = read_clinical(path, center, params.ingest.clinical, params.label, own_names)
     labels = [patient.label for patient in table.patients.values()]
     return {
         "patients": len(labels),

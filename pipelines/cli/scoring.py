@@ -1,23 +1,50 @@
-"""Scoring of new hospitals."""
+"""Scoring of new hospitals: in a study, or anywhere with a package that came as a file."""
 
 import json
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import click
 
-from pipelines.cli.terminal import TerminalProgress, print_table
+from pipelines.cli.terminal import TerminalProgress, print_facts, print_table
 from pipelines.params import load_operation
 from pipelines.workspace import Workspace
+
+_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def score(as_json: bool) -> None:
+@click.option("--package", type=_file, help="A package in one file (`radmill export`): scores outside any study.")
+@click.option("--images", type=click.Path(file_okay=False, path_type=Path), help="The hospital's files.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The table of scores (CSV).")
+@click.option("--digest", help="The package's digest as its makers told it.")
+@click.option("--verify-key", type=_file, help="Its makers' public Ed25519 key (PEM).")
+@click.option("--unverified", is_flag=True, help="Believe the file as it is; every score says so.")
+@click.option("--rules", type=_file, help="The house's names: phases, roi, clinical (YAML).")
+@click.option("--work", type=click.Path(file_okay=False, path_type=Path), help="Kept between runs; default OUT.work.")
+@click.option("--with-ids", is_flag=True, help="Add the hospital's own patient_id: the table then identifies people.")
+def score(as_json: bool, package: Path | None, **options: Any) -> None:
     """Score the new or changed cases in incoming/<center>/ with the champion, once each.
 
     The champion's own package says how images are read, which features are computed and with which settings. A second
     run writes nothing. Exit 1: some cases were refused; deployment/centers/<center>/views/qc says why.
+
+    With --package, --images and --out it needs no study: one hospital's folder, laid out as a center's, is scored the
+    same way under the package's rules. --rules FILE has, as far as the house differs:
+    `phases: {PHASE: PATTERN}`, `roi: {pattern: …, number: …, label: …}`, `clinical: {COLUMN: HOUSE COLUMN}`.
     """
+    if package is not None:
+        _score_carried(package, as_json, options)
+        return
+    given = [name for name, value in options.items() if value]
+    if given:
+        raise click.UsageError(f"--{given[0].replace('_', '-')} goes with --package")
+    _score_study(as_json)
+
+
+def _score_study(as_json: bool) -> None:
     from pipelines.execution.cluster import open_runner
     from pipelines.scoring.score import score as step
 
@@ -33,4 +60,32 @@ def score(as_json: bool) -> None:
         for center in summary.centers:
             click.echo(f"scores of {center.center}: deployment/centers/{center.center}/scores.csv")
     if not summary.is_clean:
+        raise click.exceptions.Exit(1)
+
+
+def _score_carried(package: Path, as_json: bool, options: dict[str, Any]) -> None:
+    from pipelines.execution.cluster import open_runner
+    from pipelines.params.operation import ClusterSection
+    from pipelines.scoring.carried import score_carried, trusted
+    from pipelines.scoring.house import read_house_rules
+
+    images, out = options["images"], options["out"]
+    if images is None or out is None:
+        raise click.UsageError("--package needs --images DIR and --out FILE")
+    believed = trusted(package, options["digest"], options["verify_key"], unverified=options["unverified"])
+    house = read_house_rules(options["rules"])
+    work = options["work"] or out.with_name(f"{out.name}.work")
+    with open_runner(ClusterSection()) as runner:
+        found = score_carried(
+            believed, images, out, work, runner, TerminalProgress(), house=house, with_ids=options["with_ids"]
+        )
+    if as_json:
+        click.echo(json.dumps(asdict(found), indent=2))
+    else:
+        row = {name: value for name, value in found.result.plain().items() if name not in ("center", "problem")}
+        print_facts(
+            {"package": found.package, "trust": found.trust, "table": f"{out.name}, {found.n_rows} rows", **row}
+        )
+    if found.result.refused:
+        click.echo(f"Why cases were not scored: {work.name}/deployment/centers/*/views/qc", err=True)
         raise click.exceptions.Exit(1)

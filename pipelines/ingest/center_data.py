@@ -104,7 +104,7 @@ def read_center(
     moving = _moving(places.raw[center], quiet_s)
     if "" in moving:
         return None
-    clinical = read_clinical(table, center, rules.ingest.clinical, rules.label, labelled=labelled)
+    clinical = read_clinical(table, center, rules.ingest.clinical, rules.label, section.clinical, labelled=labelled)
     _check_match(found, clinical, center)
     restless = {name for name, own in found.files.items() if any(file.folder in moving for file in own)}
     return CenterData(

@@ -75,7 +75,13 @@ class ClinicalTable:
 
 
 def read_clinical(
-    path: Path | None, center: str, columns: Mapping[str, ClinicalColumn], label: LabelSection, *, labelled: bool = True
+    path: Path | None,
+    center: str,
+    columns: Mapping[str, ClinicalColumn],
+    label: LabelSection,
+    own_names: Mapping[str, str] | None = None,
+    *,
+    labelled: bool = True,
 ) -> ClinicalTable:
     """Reads a center's `clinical.csv`.
 
@@ -84,6 +90,7 @@ def read_clinical(
         center: For messages.
         columns: The declared columns.
         label: The declared outcome.
+        own_names: What the center calls columns, by their declared name.
         labelled: Whether the table must be there and hold labels; new hospitals may have neither yet.
 
     Raises:
@@ -96,6 +103,7 @@ def read_clinical(
             return ClinicalTable(is_sent=False)
         raise ClinicalTableError("there is no clinical.csv in its folder", where=where)
     header, rows = _parsed(path, where)
+    header = _declared_names(header, own_names or {}, where)
     names = _positions(header, [PATIENT, *_required(columns, label, labelled=labelled)], where)
     wanted = {name: _position(header, name) for name in [*columns, label.column]}
     if labelled:
@@ -165,6 +173,18 @@ def _positions(header: list[str], names: list[str], where: str) -> dict[str, int
             where=where,
         )
     return {name: position for name, position in found.items() if position is not None}
+
+
+def _declared_names(header: list[str], own_names: Mapping[str, str], where: str) -> list[str]:
+    """Returns the header with the center's names replaced by the declared ones; a column it renamed away has none."""
+    declared = {own.casefold(): name for name, own in own_names.items()}
+    missing = sorted(own for own in own_names.values() if own.casefold() not in {cell.casefold() for cell in header})
+    if missing:
+        raise ClinicalTableError(
+            f"column {', '.join(map(repr, missing))} is missing, which the rules name", where=where
+        )
+    taken = {name.casefold() for name in own_names}
+    return [declared.get(cell.casefold(), "" if cell.casefold() in taken else cell) for cell in header]
 
 
 def _position(header: list[str], name: str) -> int | None:

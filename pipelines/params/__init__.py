@@ -4,10 +4,12 @@ from pipelines.params.reading import (
     CaseRules,
     Operation,
     Params,
+    ParamsError,
     edit_params,
     in_key_order,
     load_operation,
     load_params,
+    load_section,
     parse_params,
 )
 
@@ -15,9 +17,11 @@ __all__ = [
     "CaseRules",
     "Operation",
     "Params",
+    "ParamsError",
     "edit_params",
     "in_key_order",
     "load_operation",
     "load_params",
+    "load_section",
     "parse_params",
 ]

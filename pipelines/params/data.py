@@ -105,11 +105,13 @@ class Center(Section):
         key_id: The public name of the center's pseudonym key; radmill writes it when it makes the key.
         folder: The folder below `data/raw`, where it is not named as the center.
         phases: Series description patterns of this center alone, by phase.
+        clinical: What this center calls columns of `clinical.csv`, by their declared name or `patient_id`.
     """
 
     key_id: str | None = None
     folder: str | None = None
     phases: dict[Name, str] = {}
+    clinical: dict[str, str] = {}
 
 
 class CentersSection(Section):

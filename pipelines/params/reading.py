@@ -238,6 +238,15 @@ def parse_params(content: object, where: str = "params.yaml") -> Params:
     return _validated(Params, in_key_order(content), where)
 
 
+def load_section(model: type[S], path: Path) -> S:
+    """Reads a file that holds one section alone.
+
+    Raises:
+        ParamsError: The file is missing, is no YAML, or breaks a rule of the section.
+    """
+    return _validated(model, in_key_order(_content(path) or {}), path.name)
+
+
 def in_key_order(content: Any) -> Any:
     """Returns the same content with every mapping sorted by key."""
     match content:
