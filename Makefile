@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test lint types check bench-extraction lock clean
+.PHONY: help install demo test lint types check bench-extraction bench-store lock clean
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -37,6 +37,10 @@ types: $(STAMP) ## mypy
 	$(BIN)/mypy
 
 check: lint types test ## everything that CI runs
+
+bench-store: $(STAMP) ## time the store beside pyarrow, CSV and Feast; writes its part of docs/performance.md
+	$(BIN)/python benchmarks/store.py build/bench-store --part data write read train validate csv growth one_case whole_file feast
+	$(BIN)/python benchmarks/store.py --page
 
 bench-extraction: $(STAMP) ## time the extraction engines side by side; writes docs/performance.md
 	$(BIN)/python benchmarks/extraction.py build/bench

@@ -28,8 +28,14 @@ WITHDRAW = "withdraw"
 REFUSE = "refuse"
 """A gate kept a version out: no move, but the labels that it was judged by were read."""
 
+FREEZE = "freeze"
+"""The cases from which a hospital's shift is estimated are fixed: no move of a version."""
+
 REPRODUCE = "reproduce"
 """A package was made again from its record; the details say whether it came out the same."""
+
+MEND = "mend"
+"""Two clones became one chain again; the details have every line that was taken out for it."""
 
 _INSTEAD = {
     CANDIDATE: "register it first",
@@ -202,6 +208,8 @@ _NOTED: dict[str, Callable[[RegistryState, Event], RegistryState]] = {
     WITHDRAW: _without_patient,
     REFUSE: _refused,
     REPRODUCE: _reproduced,
+    MEND: lambda state, _: state,
+    FREEZE: lambda state, event: state,
 }
 
 

@@ -1,5 +1,7 @@
 """Sections that decide what is let in, how new hospitals are scored, and where work runs."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from pipelines.params.base import Name, Section
@@ -55,9 +57,16 @@ class ScoringSection(Section):
 
     Args:
         quiet_s: A case is taken when its files have been still for so long.
+        freeze_after: From how many cases on a new hospital's first ones become the list that its shift is estimated
+            from, for models that harmonize; as many as the model's `minimum_cases` when left out, and 0 leaves it to
+            `radmill center freeze`.
+        before_freeze: What happens to its cases until then: `withhold`, or `unharmonized` scores with a flag, which
+            harmonized ones replace.
     """
 
     quiet_s: float = Field(default=0.0, ge=0)
+    freeze_after: int | None = Field(default=None, ge=0)
+    before_freeze: Literal["withhold", "unharmonized"] = "withhold"
 
 
 class ClusterSection(Section):
