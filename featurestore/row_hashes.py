@@ -24,7 +24,7 @@ def hashed_rows(heads: Sequence[bytes], values: NDArray[np.float64]) -> list[str
     found = []
     for head, row in zip(heads, _plain_rows(values), strict=True):
         state = hashlib.sha256(head)
-        state.update(row)
+        state.update(row.data)
         found.append(state.hexdigest())
     return found
 

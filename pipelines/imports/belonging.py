@@ -25,15 +25,16 @@ def exclude(found: Checked, workspace: Workspace, params: Params, frame: pd.Data
     """
     name = params.cohort.rejected
     rejected = read_rejected(workspace.root / name if name else None)
-    reasons = {
-        index: reason
-        for index in found.rows.index
-        if (reason := _reason(found.rows.loc[index], frame.loc[found.rows.at[index, ROW] - 2], params.cohort, rejected))
-    }
-    for index, reason in reasons.items():
-        row = {str(key): value for key, value in found.rows.loc[index, list(OWN)].items()}
-        found.remarks.append(remark_on(row, EXCLUDED, EXCLUDED, reason, _REMEDY))
-    found.rows = found.rows.drop(index=list(reasons))
+    cells = {number + 2: row for number, row in enumerate(_plain(frame))} if _asks(params.cohort, rejected) else {}
+    own = found.rows[list(OWN)].to_dict("records") if cells else []
+    out = []
+    for index, one in zip(found.rows.index, own, strict=False):
+        row = {str(key): value for key, value in one.items()}
+        reason = _reason(row, cells[int(row[ROW])], params.cohort, rejected)
+        if reason:
+            out.append(index)
+            found.remarks.append(remark_on(row, "excluded", EXCLUDED, reason, _REMEDY))
+    found.rows = found.rows.drop(index=out)
 
 
 def no_longer_belong(cohort: CohortSection, rows: pd.DataFrame) -> int:
@@ -44,14 +45,17 @@ def no_longer_belong(cohort: CohortSection, rows: pd.DataFrame) -> int:
     return sum(verdict(own, row) is not None for row in _plain(rows))
 
 
+def _asks(cohort: CohortSection, rejected: list[Rejection]) -> bool:
+    return bool(cohort.include or cohort.exclude or rejected)
+
+
 def _reason(
-    row: Mapping[Any, Any], cells: Mapping[Any, Any], cohort: CohortSection, rejected: Iterable[Rejection]
+    row: Mapping[str, Any], values: Mapping[str, object], cohort: CohortSection, rejected: Iterable[Rejection]
 ) -> str | None:
     for one in rejected:
         is_his = one.center == row[CENTER] and one.patient_id == row[PATIENT]
         if is_his and one.phase in ("", row[PHASE]):
             return one.reason
-    values = {str(name): _number(value) for name, value in cells.items()}
     return verdict(on_columns(cohort, set(values)), values)
 
 
