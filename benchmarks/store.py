@@ -1,280 +1,341 @@
-"""The store beside plain pyarrow, a pandas CSV and Feast's offline store: time and memory, on this machine.
+"""The store beside plain pyarrow, a pandas CSV and Feast's offline stores: time and memory, on this machine.
 
-    python benchmarks/store.py --rows 100000 --columns 1130 --centers 50 --out benchmarks/results/store.json
+    python benchmarks/store.py FOLDER --part data       # makes the tables, nothing is timed
+    python benchmarks/store.py FOLDER --part read       # and write, train, validate, csv, growth, one_case, feast
+    python benchmarks/store.py --page                   # writes its section of docs/performance.md
 
-Rows are real ones (`multicentre_nsclc`), drawn with replacement and shaken a little, so that compression works on what
-it works on in life. Feast runs in an environment of its own, which `--feast` builds. Each figure is the smallest of
-several runs; memory is the largest resident size of a process that does nothing else.
+Each part puts its figures into benchmarks/results/store.json, so that a part can be measured again alone. Two ways of
+the same work are timed in turn and the smallest time of each counts; memory is the largest resident size of a fresh
+process that does nothing else. Feast runs in an environment of its own, `--feast`, which is built where it is lacking.
 """
 
 import argparse
 import json
 import multiprocessing
 import os
+import platform
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
+from store_page import write_section
+from store_tables import (
+    add_one_case,
+    center_rows,
+    names_of,
+    plain_frame,
+    plain_read,
+    plain_write,
+    rewrite_one_file,
+    schema_of,
+    stamped_file,
+    training_set,
+    validate,
+    write_one_file,
+    write_store,
+)
 
-from featurestore import validation
-from featurestore.entities import KEY_COLUMNS
-from featurestore.joining import joined_columns, view_of
-from featurestore.schemas import Column, TableSchema, columns_of
-from featurestore.tables import centers_of, partition, read_schema, read_table, write_center
-from featurestore.training_sets import TrainingSet
-from featurestore.views import FeatureService, feature_names, wide_frame
-from pipelines.training.splits import side
+from featurestore.files import write_json
+from featurestore.tables import partition, read_frame, read_table, write_center
+from featurestore.views import feature_names
 
-DATA = Path(os.environ.get("RADMILL_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
-RUNS = 3
-SERVICE = FeatureService(name="late", view="fake", phases=("late",))
+RESULTS = Path(__file__).parent / "results" / "store.json"
+ROWS, COLUMNS, CENTERS = 100_000, 1_130, 50
+TRAINING_CENTERS = 5
+GROWTH = ((1_000, 1_130), (10_000, 1_130), (100_000, 1_130), (1_000_000, 100))
+CSV_ROWS = 2_000
+FEAST_CENTERS = (TRAINING_CENTERS, CENTERS)
+"""Feast retrieves the training patients from a table of these centers alone, and from the table of all."""
 
-
-def real_values(n: int, p: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Rows of real patients, drawn with replacement; each value is shaken by a thousandth of its column's spread."""
-    frame = pd.read_csv(DATA / "multicentre_nsclc" / "Moffitt.csv.gz").select_dtypes("number").drop(columns="id")
-    names = [f"{name}{'' if turn == 0 else f'_{turn}'}" for turn in range(-(-p // frame.shape[1])) for name in frame]
-    values = np.tile(frame.to_numpy(np.float64), (1, -(-p // frame.shape[1])))[:, :p]
-    drawn = values[rng.integers(len(values), size=n)]
-    return pd.DataFrame(drawn + rng.normal(size=drawn.shape) * np.nanstd(values, axis=0) / 1000, columns=names[:p])
+FEAST_LIMIT_S = 100
 
 
-def center_rows(center: str, n: int, p: int) -> pd.DataFrame:
-    values = real_values(n, p, np.random.default_rng([n, p, int(center[1:])]))
-    keys = {
-        "center": center,
-        "case_id": [f"{i:016x}" for i in range(n)],
-        "phase": "late",
-        "roi": "tumor",
-        "observer": "",
+def seconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def in_turn(*ways: Callable[[], object], rounds: int) -> list[float]:
+    """Times ways of the same work in turn, so that what else the machine does strikes all; the smallest of each."""
+    took = [[seconds(way) for way in ways] for _ in range(rounds)]
+    return [round(min(times), 4) for times in zip(*took, strict=True)]
+
+
+def beside(own: Callable[[], object], plain: Callable[[], object], rounds: int = 5) -> dict[str, float]:
+    """Times own and plain work in turn, by the clock and by the processor: on a busy machine the latter is fairer."""
+    took: dict[str, list[tuple[float, float]]] = {"own": [], "plain": []}
+    for number in range(rounds):
+        ways = [("own", own), ("plain", plain)]
+        for name, work in ways if number % 2 else reversed(ways):
+            processor = time.process_time()
+            took[name].append((seconds(work), time.process_time() - processor))
+    wall = {name: min(one for one, _ in times) for name, times in took.items()}
+    cpu = {name: min(one for _, one in times) for name, times in took.items()}
+    return {
+        "own_s": round(wall["own"], 4),
+        "plain_s": round(wall["plain"], 4),
+        "ratio": round(wall["own"] / wall["plain"], 2),
+        "own_cpu_s": round(cpu["own"], 4),
+        "plain_cpu_s": round(cpu["plain"], 4),
+        "cpu_ratio": round(cpu["own"] / cpu["plain"], 2),
     }
-    return pd.concat([pd.DataFrame(keys)[list(KEY_COLUMNS)], values], axis=1)
-
-
-def write_store(root: Path, n: int, p: int, centers: int) -> None:
-    for number in range(centers):
-        frame = center_rows(f"c{number:03d}", n // centers, p)
-        write_center(root, f"c{number:03d}", frame, schema_of(frame))
-
-
-def schema_of(frame: pd.DataFrame) -> TableSchema:
-    return TableSchema(name="fake", columns=tuple(Column(name=name) for name in feature_names(frame)))
-
-
-def plain_read(root: Path, columns: list[str] | None = None, centers: list[str] | None = None) -> pa.Table:
-    """The same bytes by pyarrow alone: every file read and joined, nothing checked or added."""
-    chosen = centers or centers_of(root)
-    return pa.concat_tables([pq.ParquetFile(partition(root, center)).read(columns=columns) for center in chosen])
-
-
-def training_set(root: Path, centers: list[str]) -> TrainingSet:
-    long = read_table(root, centers=centers).to_pandas()
-    wide = wide_frame(long, SERVICE)
-    names = [name for name in wide if name not in ("center", "case_id")]
-    declared = joined_columns(
-        {"fake": view_of("fake", long, columns_of(read_schema(root, centers=centers[:1])))}, SERVICE
-    )
-    pairs = zip(wide["center"], wide["case_id"], strict=True)
-    made = TrainingSet(
-        X=wide[names].to_numpy(np.float64),
-        y=(np.arange(len(wide)) % 2).astype(np.int8),
-        center=wide["center"].to_numpy(np.str_),
-        case_id=wide["case_id"].to_numpy(np.str_),
-        split=np.array([side(center, case, 1, 0.3) for center, case in pairs]),
-        columns=tuple(declared[name] for name in names),
-        record={"service": SERVICE.plain()},
-    )
-    assert made.digest
-    return made
-
-
-def validate(root: Path, centers: list[str]) -> int:
-    rows = read_table(root, centers=centers).to_pandas()
-    names = feature_names(rows)
-    rules = (
-        validation.empty_rows,
-        validation.infinite_values,
-        validation.missing_values,
-        validation.constant_columns,
-        validation.duplicated_rows,
-    )
-    return sum(len(rule(rows, names, "late")) for rule in rules)
-
-
-def add_one_case(root: Path) -> None:
-    """One more row of one center: its partition alone is read and written."""
-    center = centers_of(root)[0]
-    frame = read_table(root, centers=[center]).to_pandas()
-    last = frame.iloc[[-1]].assign(case_id="f" * 16)
-    write_center(root, center, pd.concat([frame, last]).drop_duplicates("case_id"), schema_of(frame))
-
-
-def seconds(work: Callable[[], object], runs: int = RUNS) -> float:
-    took = []
-    for _ in range(runs):
-        began = time.perf_counter()
-        work()
-        took.append(time.perf_counter() - began)
-    return round(min(took), 4)
-
-
-def in_turn(one: Callable[[], object], two: Callable[[], object], runs: int = 7) -> tuple[float, float]:
-    """Times two ways of the same work in turn, so that what else the machine does strikes both."""
-    took = [(seconds(one, 1), seconds(two, 1)) for _ in range(runs)]
-    return min(a for a, _ in took), min(b for _, b in took)
 
 
 def peak_mb(work: Callable[..., object], *arguments: object) -> float:
     """The largest resident size of a fresh process that runs `work`, what importing takes included."""
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(1) as pool:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_measured, (work, arguments))
 
 
 def _measured(work: Callable[..., object], arguments: tuple[object, ...]) -> float:
-    work(*arguments)
+    held = work(*arguments)
     told = Path("/proc/self/status").read_text(encoding="ascii")
+    del held
     return round(int(re.search(r"VmHWM:\s+(\d+)", told).group(1)) / 1024, 1)
 
 
-def side_by_side(folder: Path, n: int, p: int, centers: int) -> dict[str, Any]:
-    """(a): write, read all, 20 columns, one center, a training set of at most 10,000 rows, validate."""
-    root, few = folder / "store", [f"c{number:03d}" for number in range(max(1, min(centers, 10_000 * centers // n)))]
-    frames = {f"c{i:03d}": center_rows(f"c{i:03d}", n // centers, p) for i in range(min(centers, 3))}
-    one = frames["c000"]
-    found: dict[str, Any] = {"rows": n, "columns": p, "centers": centers}
-    found["write_center_s"] = seconds(lambda: write_center(folder / "w", "c000", one, schema_of(one)))
-    found["plain_write_center_s"] = seconds(
-        lambda: pq.write_table(
-            pa.Table.from_pandas(one), folder / "w.parquet", compression="zstd", use_dictionary=False
-        )
-    )
-    write_store(root, n, p, centers)
-    found["bytes"] = sum(path.stat().st_size for path in root.rglob("*.parquet"))
-    twenty = feature_names(one)[:20]
-    for name, columns, chosen in (("all", None, None), ("20_columns", twenty, None), ("one_center", None, ["c000"])):
-        plain, own = in_turn(
-            lambda c=columns, k=chosen: plain_read(root, c, k),
-            lambda c=columns, k=chosen: read_table(root, columns=c, centers=k),
-        )
-        found |= {f"plain_read_{name}_s": plain, f"read_{name}_s": own, f"read_{name}_ratio": round(own / plain, 2)}
-    found["training_set_rows"] = n // centers * len(few)
-    found["training_set_s"] = seconds(lambda: training_set(root, few))
-    found["validate_s"] = seconds(lambda: validate(root, few), 1)
-    found["read_20_columns_mb"] = peak_mb(_read_columns, root, twenty)
-    found["import_mb"] = peak_mb(len, "")
+def large(folder: Path) -> Path:
+    return folder / f"store-{ROWS}-{COLUMNS}"
+
+
+def data(folder: Path) -> dict[str, Any]:
+    """Makes every table that a part needs and that is not here yet."""
+    for n, p in GROWTH:
+        root = folder / f"store-{n}-{p}"
+        if not (root / "done").exists():
+            write_store(root, n, p, CENTERS)
+            (root / "done").touch()
+    return {"bytes": sum(path.stat().st_size for path in large(folder).rglob("*.parquet"))}
+
+
+def write(folder: Path) -> dict[str, Any]:
+    """All 50 centers written; the rows of five of them lie in memory and are written under ten names each."""
+    frames = [center_rows(center, ROWS // CENTERS, COLUMNS) for center in names_of(TRAINING_CENTERS)]
+    own, plain = folder / "written", folder / "plain"
+
+    def all_own() -> None:
+        for number, center in enumerate(names_of(CENTERS)):
+            frame = frames[number % TRAINING_CENTERS]
+            write_center(own, center, frame, schema_of(frame))
+
+    def all_plain() -> None:
+        for number, center in enumerate(names_of(CENTERS)):
+            plain_write(plain / f"{center}.parquet", frames[number % TRAINING_CENTERS])
+
+    plain.mkdir(exist_ok=True)
+    found = beside(all_own, all_plain, rounds=2)
+    shutil.rmtree(own)
+    shutil.rmtree(plain)
     return found
 
 
-def _read_columns(root: Path, columns: list[str]) -> int:
-    return int(read_table(root, columns=columns).num_rows)
+def read(folder: Path) -> dict[str, Any]:
+    """Everything, twenty columns, one center; and the memory that each takes."""
+    root = large(folder)
+    twenty = feature_names(read_frame(root, centers=["c000"]))[:20]
+    asked = {"all": (None, None, 6), "20_columns": (twenty, None, 16), "one_center": (None, ["c000"], 20)}
+    found: dict[str, Any] = {"import_mb": peak_mb(len, "")}
+    for name, (columns, centers, rounds) in asked.items():
+        times = beside(
+            lambda c=columns, k=centers: read_table(root, columns=c, centers=k),
+            lambda c=columns, k=centers: plain_read(root, c, k),
+            rounds,
+        )
+        memory = {
+            "own_mb": peak_mb(_read, root, columns, centers),
+            "plain_mb": peak_mb(plain_read, root, columns, centers),
+        }
+        found[name] = {**times, **memory}
+    return found
 
 
-def csv_beside(folder: Path, n: int, p: int) -> dict[str, Any]:
-    """A CSV by pandas at a size that it survives."""
-    frame, path = center_rows("c000", n, p), folder / "one.csv"
-    write = seconds(lambda: frame.to_csv(path, index=False), 1)
-    read = seconds(lambda: pd.read_csv(path), 1)
-    columns = feature_names(frame)[:20]
-    some = seconds(lambda: pd.read_csv(path, usecols=columns), 1)
-    write_center(folder / "csv_store", "c000", frame, schema_of(frame))
-    store = seconds(lambda: read_table(folder / "csv_store").to_pandas())
+def _read(root: Path, columns: list[str] | None, centers: list[str] | None) -> pa.Table:
+    return read_table(root, columns=columns, centers=centers)
+
+
+def train(folder: Path) -> dict[str, Any]:
+    """A training set of 10,000 rows out of 100,000, beside reading the same rows into a frame."""
+    root, few = large(folder), names_of(TRAINING_CENTERS)
+    times = beside(lambda: training_set(root, few), lambda: plain_frame(root, few), 7)
+    memory = {"own_mb": peak_mb(training_set, root, few), "plain_mb": peak_mb(plain_frame, root, few)}
+    return {"rows": ROWS // CENTERS * TRAINING_CENTERS, **times, **memory}
+
+
+def check(folder: Path) -> dict[str, Any]:
+    """The rules about rows and columns, over the training centers and over all."""
+    root, few = large(folder), names_of(TRAINING_CENTERS)
     return {
-        "rows": n,
-        "columns": p,
-        "csv_write_s": write,
-        "csv_read_s": read,
-        "csv_20_columns_s": some,
-        "store_read_s": store,
+        "training_rows_s": in_turn(lambda: validate(root, few), rounds=3)[0],
+        "all_rows_s": in_turn(lambda: validate(root, names_of(CENTERS)), rounds=1)[0],
+        "all_rows_mb": peak_mb(validate, root, names_of(CENTERS)),
     }
 
 
-def growth(folder: Path, sizes: list[tuple[int, int]]) -> list[dict[str, Any]]:
-    """(b) and (c): from a thousand rows to a million, fewer columns at the top; and one case more at each size."""
-    rows = []
-    for n, p in sizes:
-        root = folder / f"grow-{n}"
-        write = seconds(lambda r=root, a=n, b=p: write_store(r, a, b, 50), 1)
-        row = {
-            "rows": n,
-            "columns": p,
-            "write_with_drawing_s": write,
-            "read_all_s": seconds(lambda r=root: read_table(r)),
-            "read_one_center_s": seconds(lambda r=root: read_table(r, centers=["c000"])),
-            "add_one_case_s": seconds(lambda r=root: add_one_case(r)),
-            "read_one_center_mb": peak_mb(_read_center, root),
-            "read_all_mb": peak_mb(_read_columns, root, None),
-        }
-        rows.append(row)
+def csv(folder: Path) -> dict[str, Any]:
+    """A CSV by pandas at a size that it survives."""
+    frame, path, root = center_rows("c000", CSV_ROWS, COLUMNS), folder / "one.csv", folder / "csv_store"
+    columns = feature_names(frame)[:20]
+    found = {
+        "rows": CSV_ROWS,
+        "csv_write_s": in_turn(lambda: frame.to_csv(path, index=False), rounds=1)[0],
+        "csv_read_s": in_turn(lambda: pd.read_csv(path), rounds=2)[0],
+        "csv_20_columns_s": in_turn(lambda: pd.read_csv(path, usecols=columns), rounds=2)[0],
+        "csv_bytes": path.stat().st_size,
+        "own_write_s": in_turn(lambda: write_center(root, "c000", frame, schema_of(frame)), rounds=3)[0],
+        "own_read_s": in_turn(lambda: read_frame(root), rounds=3)[0],
+        "own_20_columns_s": in_turn(lambda: read_frame(root, columns=columns), rounds=3)[0],
+        "own_bytes": partition(root, "c000").stat().st_size,
+    }
+    shutil.rmtree(root)
+    path.unlink()
+    return found
+
+
+def growth(folder: Path) -> list[dict[str, Any]]:
+    """(b): from a thousand rows to a million, fewer columns at the top."""
+    found = []
+    for n, p in GROWTH:
+        root = folder / f"store-{n}-{p}"
+        row = {"rows": n, "columns": p}
+        row["write_center_s"] = _written(root)
+        row["read_all_s"] = in_turn(lambda r=root: read_table(r), rounds=2)[0]
+        row["read_one_center_s"] = in_turn(lambda r=root: read_table(r, centers=["c000"]), rounds=5)[0]
+        row["read_all_mb"] = peak_mb(_read, root, None, None)
+        row["read_one_center_mb"] = peak_mb(_read, root, None, ["c000"])
+        found.append(row)
+    return found
+
+
+def _written(root: Path) -> float:
+    frame, target = read_frame(root, centers=["c001"]), root.with_name("one-center")
+    took = in_turn(lambda: write_center(target, "c001", frame, schema_of(frame)), rounds=3)[0]
+    shutil.rmtree(target)
+    return took
+
+
+def one_case(folder: Path) -> dict[str, Any]:
+    """(c): one case more in a store of 50 centers, by the rows of all centers and by those of its own."""
+    found: dict[str, Any] = {"by_rows": [], "by_center": []}
+    for n, p in GROWTH[:3]:
+        root = folder / f"store-{n}-{p}"
+        took = [seconds(lambda r=root, i=number: add_one_case(r, i)) for number in range(3)]
+        _take_back(root)
+        found["by_rows"].append({"rows": n, "center_rows": n // CENTERS, "seconds": round(min(took), 4)})
+    frame = read_frame(large(folder), centers=names_of(10))
+    for rows in (200, 2_000, 20_000):
+        root = folder / "grown"
+        own = frame.head(rows).assign(center="c000", case_id=[f"{i:016x}" for i in range(rows)])
+        write_center(root, "c000", own, schema_of(own))
+        took = [seconds(lambda r=root, i=number: add_one_case(r, i)) for number in range(2)]
+        size = partition(root, "c000").stat().st_size
+        found["by_center"].append({"center_rows": rows, "bytes": size, "seconds": round(min(took), 4)})
         shutil.rmtree(root)
-    return rows
+    return found
 
 
-def _read_center(root: Path) -> int:
-    return int(read_table(root, centers=["c000"]).num_rows)
+def _take_back(root: Path) -> None:
+    frame = read_frame(root, centers=["c000"])
+    write_center(root, "c000", frame[~frame["case_id"].str.startswith("f")], schema_of(frame))
 
 
-def feast_beside(folder: Path, environment: Path, n: int, p: int) -> dict[str, Any]:
-    """The same training-set retrieval by Feast's file store (DuckDB where it is there) in its own environment."""
+def whole_file(folder: Path) -> dict[str, Any]:
+    """The same case in one file of all rows, as a store without partitions keeps it."""
+    source = folder / "whole.parquet"
+    write_one_file(large(folder), source)
+    took = seconds(lambda: rewrite_one_file(source, folder / "whole-2.parquet"))
+    for name in ("whole.parquet", "whole-2.parquet"):
+        (folder / name).unlink()
+    return {"rows": ROWS, "seconds": round(took, 2)}
+
+
+def feast(folder: Path, environment: Path) -> list[dict[str, Any]]:
+    """The same training-set retrieval by Feast's offline stores in their own environment."""
     python = environment / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
         subprocess.run([str(python), "-m", "pip", "install", "--quiet", "feast[duckdb]"], check=True)
-    frame = center_rows("c000", n, p)
-    repository = folder / "feast"
-    repository.mkdir()
-    stamped = frame.assign(event_timestamp=pd.Timestamp("2024-01-01", tz="UTC"))
-    stamped.to_parquet(repository / "features.parquet", index=False)
-    script = Path(__file__).with_name("store_feast.py")
-    done = subprocess.run([str(python), str(script), str(repository)], capture_output=True, text=True, check=False)
-    root = folder / "feast_store"
-    write_center(root, "c000", frame, schema_of(frame))
+    root, few, found = large(folder), names_of(TRAINING_CENTERS), []
     own = {
-        "rows": n,
-        "columns": p,
-        "radmill_s": seconds(lambda: training_set(root, ["c000"])),
-        "radmill_mb": peak_mb(training_set, root, ["c000"]),
+        "own_s": in_turn(lambda: training_set(root, few), rounds=7)[0],
+        "own_mb": peak_mb(training_set, root, few),
     }
+    for centers in FEAST_CENTERS:
+        repository = folder / "feast"
+        shutil.rmtree(repository, ignore_errors=True)
+        repository.mkdir()
+        stamped_file(root, names_of(centers), repository / "features.parquet")
+        for kind in ("duckdb", "file"):
+            told = _feast_once(repository, python, kind)
+            ratio = {"times": round(told["feast_s"] / own["own_s"], 1)} if "feast_s" in told else {}
+            sizes = {"rows": ROWS // CENTERS * TRAINING_CENTERS, "of": ROWS // CENTERS * centers, "columns": COLUMNS}
+            found.append({**sizes, "kind": kind, **own, **told, **ratio})
+        shutil.rmtree(repository)
+    return found
+
+
+def _feast_once(repository: Path, python: Path, kind: str) -> dict[str, Any]:
+    script = Path(__file__).with_name("store_feast.py")
+    command = [str(python), str(script), str(repository), kind, str(TRAINING_CENTERS)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=FEAST_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        return {"failed": f"not done after {FEAST_LIMIT_S} s"}
     if done.returncode:
-        return {**own, "failed": done.stderr.strip().splitlines()[-1]}
-    return {**own, **json.loads(done.stdout.strip().splitlines()[-1])}
+        return {"failed": done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit {done.returncode}"}
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+PARTS: dict[str, Callable[[Path], Any]] = {
+    "data": data,
+    "write": write,
+    "read": read,
+    "train": train,
+    "validate": check,
+    "csv": csv,
+    "growth": growth,
+    "one_case": one_case,
+    "whole_file": whole_file,
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=5_000)
-    parser.add_argument("--columns", type=int, default=1_130)
-    parser.add_argument("--centers", type=int, default=50)
-    parser.add_argument("--top", type=int, default=20_000, help="(b): the most rows")
-    parser.add_argument("--csv-rows", type=int, default=2_000)
+    parser.add_argument("folder", type=Path, nargs="?", help="where the tables lie between parts; some 2.5 GB")
+    parser.add_argument("--part", nargs="+", choices=[*PARTS, "feast"], default=[])
     parser.add_argument("--feast", type=Path, help="where Feast's environment is, or is to be built")
-    parser.add_argument("--feast-rows", type=int, default=1_000)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/store.json"))
+    parser.add_argument("--page", action="store_true", help="write the section of docs/performance.md")
     options = parser.parse_args()
-    sizes = [
-        (n, p) for n, p in ((1_000, 1_130), (10_000, 1_130), (100_000, 1_130), (1_000_000, 100)) if n <= options.top
-    ]
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        found: dict[str, Any] = {"cores": os.cpu_count(), "pyarrow": pa.__version__, "pandas": pd.__version__}
-        found["side_by_side"] = side_by_side(folder, options.rows, options.columns, options.centers)
-        found["csv"] = csv_beside(folder, options.csv_rows, options.columns)
-        found["growth"] = growth(folder, sizes)
-        if options.feast:
-            found["feast"] = feast_beside(folder, options.feast, options.feast_rows, options.columns)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(found, indent=2))
+    for part in options.part:
+        options.folder.mkdir(parents=True, exist_ok=True)
+        work = PARTS.get(part, lambda folder: feast(folder, options.feast or folder / "feast_environment"))
+        load = os.getloadavg()[0]
+        figures = {"figures": work(options.folder), "load": round(load, 1)}
+        found = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+        write_json(RESULTS, {**found, "machine": machine(), part: figures})
+        print(part, json.dumps(figures, indent=1))
+    if options.page:
+        write_section(json.loads(RESULTS.read_text(encoding="utf-8")))
+
+
+def machine() -> dict[str, Any]:
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return {
+        "cpu": models[0] if models else platform.processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "pyarrow": pa.__version__,
+        "pandas": pd.__version__,
+        "sizes": {"rows": ROWS, "columns": COLUMNS, "centers": CENTERS},
+    }
 
 
 if __name__ == "__main__":
