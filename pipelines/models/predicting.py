@@ -101,8 +101,8 @@ def known_levels(part: Part, X: Floats) -> Floats:
     for name in unseen:
         place = part.features.index(name)
         category = name.partition(LEVEL)[0]
-        own = [i for i, other in enumerate(part.features) if other.partition(LEVEL)[0] == category]
-        X[np.ix_(X[:, place] > 0, own)] = np.nan
+        own = np.array([other.partition(LEVEL)[0] == category for other in part.features])
+        X[np.outer(X[:, place] > 0, own)] = np.nan
     return X
 
 

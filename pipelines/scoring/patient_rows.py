@@ -10,7 +10,7 @@ from featurestore.entities import PATIENT_COLUMNS
 from featurestore.fingerprints import digest
 from featurestore.joining import joined_frame
 from featurestore.tables import read_frame
-from featurestore.views import FeatureService
+from featurestore.views import FeatureService, part_frame
 from pipelines.params.data import ClinicalColumn
 from pipelines.scoring.scores import inputs_by_patient
 from pipelines.stored_views import clinical_numbers
@@ -35,15 +35,26 @@ def patient_rows(
         declared: The clinical columns by the package's rules.
     """
     service = FeatureService.from_plain(package.manifest["service"])
-    if package.is_fusion and package.absent_member == RENORMALIZE:  # members who say nothing are told apart later
-        service = replace(service, fills=True, joins=tuple(replace(join, fills=True) for join in service.joins))
     tables = {"radiomics": read_frame(features / "radiomics"), "clinical": read_frame(views / "clinical")}
     if len(tables["clinical"].columns):
         tables["clinical"] = clinical_numbers(tables["clinical"], declared)
-    wide = joined_frame(tables, service, package.features)
+    is_spared = package.is_fusion and package.absent_member == RENORMALIZE
+    wide = _of_anybody(tables, service, package) if is_spared else joined_frame(tables, service, package.features)
     if wide.empty:
         return pd.DataFrame(columns=[*PATIENT, "inputs", *package.features])
     return wide.merge(_inputs(tables, service), on=PATIENT, validate="one_to_one")
+
+
+def _of_anybody(tables: Mapping[str, pd.DataFrame], service: FeatureService, package: ModelPackage) -> pd.DataFrame:
+    """Returns every patient of whom one of the views has something; members who say nothing are told apart later."""
+    parts = [
+        part_frame(tables[part.view], replace(part, fills=True), keep_empty=True)
+        for part in service.parts
+        if len(tables[part.view])
+    ]
+    if not parts:
+        return pd.DataFrame(columns=[*PATIENT, *package.features])
+    return pd.concat(parts, axis=1, join="outer").sort_index().reindex(columns=list(package.features)).reset_index()
 
 
 def of_part(rows: pd.DataFrame, package: Part, part: Part) -> pd.DataFrame:

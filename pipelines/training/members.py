@@ -122,7 +122,7 @@ def shared(members: Sequence[Member]) -> Shared:
     common = members[0].out_of_fold.index
     for member in members[1:]:
         common = common.intersection(member.out_of_fold.index)
-    common = common.sort_values()
+    common = pd.MultiIndex.from_tuples(sorted(common.to_list()), names=PATIENT)
     tables = [member.out_of_fold.loc[common] for member in members]
     repeats = min(member.repeats for member in members)
     names = [f"fold_{repeat}" for repeat in range(repeats)]
@@ -199,7 +199,8 @@ def record_of(name: str, members: Sequence[Member], rows: pd.DataFrame) -> dict[
     """Returns how a fusion's training set was made, in the words of `assemble`."""
     records = [member.training.record for member in members]
     counts = rows.groupby(["center", "split"], sort=True)["y"].agg(["size", "sum"]).reset_index()
-    first = {key: records[0][key] for key in ("feature_set", "rules", "label", "split") if key in records[0]}
+    kept = ("feature_set", "rules", "label", "split")
+    first: dict[str, Any] = {key: records[0][key] for key in kept if key in records[0]}
     return {
         **first,
         "service": merged_service(name, [record["service"] for record in records]),

@@ -13,9 +13,11 @@ from featurestore.schemas import Column
 from featurestore.training_sets import TrainingSet
 from pipelines.models.clinical import ClinicalModel
 from pipelines.models.maximum_likelihood import fit_firth, fit_maximum_likelihood
+from pipelines.models.predicting import known_levels
 from pipelines.params.modelling import Model
 from pipelines.training.direct import OneColumnError, TellingColumnError, fit_direct, maker_of
 from pipelines.training.splits import repeated_folds
+from registry.parts import Part
 from registry.predict import predict
 
 PUBLISHED = pd.read_csv(Path(__file__).parents[1] / "golden" / "logistic_published.csv", comment="#")
@@ -167,3 +169,20 @@ def test_ready_log_odds_are_recalibrated_and_keep_their_order() -> None:
     fitted = fit_direct(part.X, y, make, repeated_folds(y, part.center, 5, 1, 1), 1)
     assert fitted.recalibration.slope == pytest.approx(1 / 3, abs=0.1)
     assert np.argsort(fitted.model.predict_proba(part.X)).tolist() == np.argsort(z).tolist()
+
+
+def test_a_value_that_no_training_patient_had_counts_as_missing() -> None:
+    """A category's value seen only outside must not pass for the reference."""
+    X, y = cohort()
+    X, y = X[X[:, 5] != 1], y[X[:, 5] != 1]
+    model = ClinicalModel(names=NAMES, p_enter=1.0, retain="entered").fit(X, y)
+    assert model.unseen == ("clinical.stage=c",)
+    told = {"model": {"name": "m", "estimator": "clinical", "unseen": list(model.unseen)}}
+    part = Part(
+        manifest={**told, "kind": "tabular", "features": [{"name": name} for name in NAMES]}, arrays=model.to_arrays()
+    )
+    outside = np.array([[60.0, 1, 0, 0, 0, 1], [60.0, 1, 0, np.nan, np.nan, np.nan], [60.0, 1, 0, 1, 0, 0]])
+    known = known_levels(part, outside)
+    np.testing.assert_array_equal(known[0], known[1])
+    np.testing.assert_array_equal(known[2], outside[2])
+    assert predict(part, known)[0] == predict(part, known)[1]
