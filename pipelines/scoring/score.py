@@ -14,7 +14,7 @@ from featurestore.errors import InputError, RadmillError
 from featurestore.files import write_text
 from featurestore.harmonization import Adapter
 from featurestore.tables import read_frame
-from featurestore.views import FeatureService, wide_frame
+from featurestore.views import FeatureService
 from pipelines.execution.extract import ExtractPlaces, extract_cases
 from pipelines.ingest.ingest import ingest_centers
 from pipelines.ingest.intake import intake_centers
@@ -26,8 +26,9 @@ from pipelines.record import FEATURE_SET
 from pipelines.runner import Progress, Runner, Silent
 from pipelines.scoring.adapters import cases_needed, kept_adapter, neutral_adapter
 from pipelines.scoring.freezing import FrozenList, chosen_list
+from pipelines.scoring.patient_rows import SERVED, of_part, patient_rows
 from pipelines.scoring.places import Deployment, check_center_name
-from pipelines.scoring.scores import SCORES, append_scores, current_scores, due_patients, inputs_by_patient, read_scores
+from pipelines.scoring.scores import SCORES, append_scores, current_scores, due_patients, read_scores
 from pipelines.workspace import Workspace
 from registry.ledger import Event
 from registry.lifecycle import Registry
@@ -36,6 +37,9 @@ from registry.parts import Part
 from registry.states import ModelVersion
 
 THRESHOLD = "youden"
+WAITING = "not_harmonized"
+"""Cases that have their features and wait until enough of their hospital's are here, or lack a covariate."""
+
 UNHARMONIZED = "unharmonized:"
 """Stands before the inputs of a score that was given before the hospital's list of cases was fixed."""
 
@@ -127,10 +131,10 @@ class Scorer:
             self._read(center)
             patients = self._marked(self._patients(center))
             due = due_patients(patients, read_scores(self.deployment.scores, center), self.package.digest)
-            self._append(due)
+            n_scored = self._append(due)
         except RadmillError as error:
             return CenterResult(center=center, problem=str(error).replace("\n", " "))
-        return self._result(center, len(due), len(patients))
+        return self._result(center, n_scored, len(patients), len(due) - n_scored)
 
     def rules(self) -> CaseRules:
         """Returns what decides how the hospital's files become cases."""
@@ -140,7 +144,9 @@ class Scorer:
         places, sections = self.deployment.ingest(center), {center: self.deployment.section(center)}
         rules = self.rules()
         intake_centers(places, sections, self.progress, self.scoring.quiet_s)
-        ingest_centers(places, rules, sections, self.runner, self.progress, quiet_s=self.scoring.quiet_s, labelled=False)
+        ingest_centers(
+            places, rules, sections, self.runner, self.progress, quiet_s=self.scoring.quiet_s, labelled=False
+        )
         extraction = self.package.manifest["extraction"]
         settings = {phase: ExtractionSettings.from_mapping(s) for phase, s in extraction["by_phase"].items()}
         extract_cases(
@@ -162,17 +168,12 @@ class Scorer:
 
     def _patients(self, center: str) -> pd.DataFrame:
         """Returns one row a patient who has all that the model needs: key, inputs, features."""
-        rows = read_frame(self._features(center) / "radiomics")
-        service = service_of(self.package)
-        if rows.empty:
-            return pd.DataFrame(columns=["center", "case_id", "inputs", *self.package.features])
-        wide = wide_frame(rows, service, self.package.features)
-        inputs = inputs_by_patient(rows[rows["phase"].isin(service.phases)]).rename("inputs").reset_index()
-        return wide.merge(inputs, on=["center", "case_id"], validate="one_to_one")
+        views = self.deployment.ingest(center).views
+        return patient_rows(self.package, self._features(center), views, self.rules().ingest.clinical)
 
-    def _append(self, due: pd.DataFrame) -> None:
+    def _append(self, due: pd.DataFrame) -> int:
         if due.empty:
-            return
+            return 0
         p = predict_cases(self.package, self._inputs(due)).p
         told = ~np.isnan(p)
         append_scores(
@@ -184,6 +185,7 @@ class Scorer:
             version=self.version.number,
             threshold=self.package.thresholds[THRESHOLD],
         )
+        return int(told.sum())
 
     def _inputs(self, due: pd.DataFrame) -> CaseInputs:
         """Returns the due patients of one hospital, with their features and stored images."""
@@ -192,7 +194,7 @@ class Scorer:
         return CaseInputs(
             center=due["center"].to_numpy(np.str_),
             case_id=due["case_id"].to_numpy(np.str_),
-            features=lambda part: due[["center", "case_id", *part.features]],
+            features=lambda part: of_part(due, self.package, part),
             adapters=lambda part, _wide: self._adapters(part, center),
             cases=StoredCases(folder=places.cases, rows=read_frame(places.views / "cases")),
         )
@@ -221,7 +223,7 @@ class Scorer:
             return patients
         return patients.assign(inputs=UNHARMONIZED + patients["inputs"].astype(str))
 
-    def _result(self, center: str, n_scored: int, n_patients: int) -> CenterResult:
+    def _result(self, center: str, n_scored: int, n_patients: int, n_waiting: int = 0) -> CenterResult:
         history = read_scores(self.deployment.scores, center)
         is_own = history["package"] == self.package.digest
         own = current_scores(history[is_own & ~history["case_id"].isin(self.withdrawn)])
@@ -229,9 +231,9 @@ class Scorer:
         return CenterResult(
             center=center,
             n_scored=n_scored,
-            n_before=n_patients - n_scored,
+            n_before=n_patients - n_scored - n_waiting,
             n_positive=int(own["positive"].sum()),
-            refused=self._refused(center),
+            refused={**self._refused(center), **({WAITING: n_waiting} if n_waiting else {})},
         )
 
     def _refused(self, center: str) -> dict[str, int]:
@@ -260,7 +262,7 @@ def check_scorable(package: ModelPackage, where: str) -> None:
         ForeignFeaturesError: It needs columns of tables made elsewhere.
         OtherFeatureSetError: The installed version computes other values.
     """
-    foreign = sorted({p.view for p in service_of(package).parts if p.view != "radiomics"})
+    foreign = sorted({p.view for p in service_of(package).parts if p.view not in SERVED})
     if foreign:
         raise ForeignFeaturesError(f"needs view {', '.join(foreign)}", where=where)
     check_feature_set(package.manifest)
@@ -305,6 +307,8 @@ def score(
 def _write_csv(deployment: Deployment, center: str, scores: pd.DataFrame) -> None:
     """Writes the hospital's current scores as a table for people, if it changed."""
     path = deployment.center(center) / "scores.csv"
-    text = scores[[name for name in SCORES.names() if name != "inputs"]].to_csv(index=False)
+    flags = scores["inputs"].str.startswith(UNHARMONIZED).map({True: UNHARMONIZED.rstrip(":"), False: ""})
+    shown = scores[[name for name in SCORES.names() if name != "inputs"]]
+    text = (shown.assign(flag=flags) if flags.any() else shown).to_csv(index=False)
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         write_text(path, text)
