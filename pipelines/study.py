@@ -51,7 +51,8 @@ def init_study(folder: Path, settings: str = "params.yaml") -> Workspace:
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FolderTakenError("there is something here already", where=folder.name)
-    for name, template in {"params.yaml": settings, "dvc.yaml": "dvc.yaml", ".gitignore": "gitignore"}.items():
+    own = {"dvc.yaml": "dvc.yaml", ".gitignore": "gitignore", ".gitattributes": "gitattributes"}
+    for name, template in {"params.yaml": settings, **own}.items():
         write_bytes(folder / name, (files("pipelines") / "template" / template).read_bytes())
     workspace = Workspace(folder.resolve())
     for path in (workspace.root / "data" / "raw", workspace.incoming, workspace.keys, workspace.state):

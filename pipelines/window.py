@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from featurestore.files import write_json
 from featurestore.fingerprints import file_digest
+from pipelines.cards import write_cards
 from pipelines.params import Params
 from pipelines.workspace import Workspace
 
@@ -38,6 +39,7 @@ def fill_window(workspace: Workspace, params: Params, *, restore: bool = False) 
     from pipelines.reporting.report import write_figures
     from registry.mirror import mirror
 
+    write_cards(workspace, params)
     write_figures(workspace, params)
     return mirror(
         workspace.root,

@@ -131,6 +131,22 @@ def commit(root: Path, paths: Iterable[Path], message: str) -> bool:
     return True
 
 
+def stage(root: Path, paths: Iterable[Path]) -> None:
+    """Puts files into git's index, for a commit that somebody else makes.
+
+    Raises:
+        CommandFailedError: git failed.
+    """
+    _run(["git", "add", "--", *(path.relative_to(root).as_posix() for path in paths)], root)
+
+
+def ledger_diff(root: Path, ledger: Path, commit_name: str | None = None) -> str:
+    """Returns what a commit, or what is not committed yet, changed in the ledger, without context."""
+    verb = ["show", "--format=", commit_name] if commit_name else ["diff", "HEAD"]
+    asked = ["git", *verb, "--unified=0", "--no-color", "--no-ext-diff", "--", ledger.relative_to(root).as_posix()]
+    return subprocess.run(asked, cwd=root, capture_output=True, text=True, check=False).stdout
+
+
 def committed_ledger(root: Path, ledger: Path) -> bytes:
     """Returns the ledger as git's last commit has it; empty when it has none."""
     name = ledger.relative_to(root).as_posix()

@@ -20,6 +20,8 @@ from registry.errors import BrokenLedgerError
 
 FIRST = "0" * 64
 """What the first line has for `prev`."""
+FORK = "continues an earlier line: a fork of two clones"
+FORK_REMEDY = "`radmill registry mend` makes one chain of both, through the gates"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,11 +142,13 @@ class Ledger:
         prev, hashes = FIRST, {FIRST}
         for number, line in enumerate(data.splitlines(keepends=True), start=1):
             where = f"{self.path.name} line {number}"
-            event = _parse(line)
+            event = parsed(line)
             if event is None:
                 yield Complaint(where=where, what="is no event in canonical form (edited, cut or in conflict)")
                 continue
-            yield from (Complaint(where=where, what=what) for what in _faults(event, number, prev, hashes))
+            for what in _faults(event, number, prev, hashes):
+                cure = {"remedy": FORK_REMEDY} if what == FORK else {}
+                yield Complaint(where=where, what=what, **cure)
             prev = event.hash
             hashes.add(event.hash)
             events.append(event)
@@ -157,7 +161,8 @@ def git_user(folder: Path) -> str:
     return name.partition("@")[0].strip() or "unnamed"
 
 
-def _parse(line: bytes) -> Event | None:
+def parsed(line: bytes) -> Event | None:
+    """Returns the event of a line, or nothing if it is none in canonical form."""
     try:
         event = Event(**json.loads(line))
         return event if event.line() == line else None
@@ -170,6 +175,6 @@ def _faults(event: Event, number: int, prev: str, hashes: set[str]) -> Iterator[
         yield "was changed after it was written"
     if event.prev != prev:
         is_fork = event.prev in hashes
-        yield "continues an earlier line: a fork of two clones" if is_fork else "does not continue the line before it"
+        yield FORK if is_fork else "does not continue the line before it"
     if event.number != number:
         yield f"calls itself event {event.number}: lines are missing or in another order"

@@ -98,7 +98,7 @@ class Registry:
 
     def evidence(self, version: ModelVersion) -> dict[str, Any]:
         """Returns what was measured when the version was registered."""
-        return self._read_evidence(version.evidence)
+        return self.read_evidence(version.evidence)
 
     def register(
         self,
@@ -169,7 +169,7 @@ class Registry:
         with self._event(f"promote {selector}"):
             state = self.state()
             version = select(state, selector)
-            dossier = self._dossier(state, version, compare)
+            dossier = self.dossier(state, version, compare)
             results = judge(gates_from(gates), dossier)
             if version.state != states.CHAMPION:
                 check_move(state, "promote", version.digest)
@@ -205,6 +205,21 @@ class Registry:
             self._commit(f"Roll back to version {former.number} ({former.model})")
             return self.version(former.digest)
 
+    def note_reproduction(self, digest: str, details: Mapping[str, object], why: str) -> None:
+        """Writes what came of making a package again; the same outcome in a row is written once.
+
+        Args:
+            digest: The registered package.
+            details: `same`, whether it came out the same, and what else is to be remembered.
+            why: The reason, for the ledger.
+        """
+        with self._event(f"reproduce {digest[:12]}"):
+            version = select(self.state(), digest)
+            last = version.history[-1]
+            if (last.verb, last.details) != (states.REPRODUCE, dict(details)):
+                self.ledger.append(states.REPRODUCE, digest, why=why, details=dict(details))
+            self._commit(f"Make version {version.number} ({version.model}) again")
+
     def withdraw(self, center: str, case_id: str, why: str) -> Withdrawn:
         """Takes a patient out of every kept training set and marks the versions that had him.
 
@@ -224,16 +239,8 @@ class Registry:
         """Returns the ledger's events."""
         return self.ledger.events()
 
-    def _move(self, verb: str, selector: str, why: str) -> ModelVersion:
-        with self._event(f"{verb} {selector}"):
-            state = self.state()
-            version = select(state, selector)
-            check_move(state, verb, version.digest)
-            self.ledger.append(verb, version.digest, why=why)
-            self._commit(f"{verb.replace('_', ' ').capitalize()} version {version.number} ({version.model})")
-            return self.version(version.digest)
-
-    def _dossier(self, state: RegistryState, version: ModelVersion, compare: Compare | None) -> Dossier:
+    def dossier(self, state: RegistryState, version: ModelVersion, compare: Compare | None) -> Dossier:
+        """Returns what gates judge a version by, as the registry stands in `state`."""
         champion = state.holder(states.CHAMPION)
         other = champion if champion and champion.digest != version.digest else None
         sets = {one.training_set for one in (version, other) if one}
@@ -245,6 +252,15 @@ class Registry:
             is_reproduced=version.is_reproduced,
             compare=compare,
         )
+
+    def _move(self, verb: str, selector: str, why: str) -> ModelVersion:
+        with self._event(f"{verb} {selector}"):
+            state = self.state()
+            version = select(state, selector)
+            check_move(state, verb, version.digest)
+            self.ledger.append(verb, version.digest, why=why)
+            self._commit(f"{verb.replace('_', ' ').capitalize()} version {version.number} ({version.model})")
+            return self.version(version.digest)
 
     def _patients(self, training_set: str) -> Iterator[tuple[str, str]]:
         kept = TrainingSet.load(self.models / "training" / training_set)
@@ -299,7 +315,8 @@ class Registry:
             yield self.models / "packages" / f"{event.package}.dvc"
             yield self.models / "training" / f"{event.details.get('training_set', '')}.dvc"
 
-    def _read_evidence(self, sha: str) -> dict[str, Any]:
+    def read_evidence(self, sha: str) -> dict[str, Any]:
+        """Returns a piece of evidence that an event names."""
         path = self.models / "evidence" / f"{sha}.json"
         try:
             content: dict[str, Any] = json.loads(path.read_bytes())

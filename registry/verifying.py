@@ -1,16 +1,17 @@
 """Finding every fault of a registry: its chain, its moves, its evidence, its packages and training sets."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from featurestore.errors import RadmillError
 from featurestore.fingerprints import bytes_digest
 from featurestore.training_sets import TrainingSet
 from registry.errors import MoveRefusedError
-from registry.keeping import committed_ledger, rewriting_commits
-from registry.ledger import Complaint, Event, Ledger
+from registry.keeping import committed_ledger, ledger_diff, rewriting_commits
+from registry.ledger import Complaint, Event, Ledger, parsed
 from registry.package import load_package
-from registry.states import RegistryState, after
+from registry.states import MEND, RegistryState, after
 
 _PULL = "fetch it with `dvc pull`"
 _RESTORE = "delete the folder and fetch it again with `dvc pull`"
@@ -32,10 +33,35 @@ def verify(study: Path, ledger: Ledger) -> list[Complaint]:
 
 def _against_git(study: Path, path: Path) -> Iterator[Complaint]:
     now = path.read_bytes() if path.is_file() else b""
-    if not now.startswith(committed_ledger(study, path)):
+    mended = mended_away([event for line in now.splitlines(keepends=True) if (event := parsed(line)) is not None])
+    if not now.startswith(committed_ledger(study, path)) and not _only(mended, ledger_diff(study, path)):
         yield Complaint(where=path.name, what="lines that git has were changed or taken away")
     for commit in rewriting_commits(study, path):
-        yield Complaint(where=path.name, what=f"commit {commit} took lines away from it")
+        if not _only(mended, ledger_diff(study, path, commit)):
+            yield Complaint(where=path.name, what=f"commit {commit} took lines away from it")
+
+
+def _only(mended: set[str], diff: str) -> bool:
+    """Returns whether all lines that went are remembered by the event that mended a fork."""
+    return bool(mended) and set(removed_lines(diff)) <= mended
+
+
+def mended_away(events: Sequence[Event]) -> set[str]:
+    """Returns the hashes of lines that mending took out and remembered."""
+    return {str(line["hash"]) for event in events if event.verb == MEND for line in event.details["taken"]}
+
+
+def removed_lines(diff: str) -> list[str]:
+    """Returns the hashes of ledger lines that a diff takes away; an unreadable one as an empty text."""
+    lines = [line[1:] for line in diff.splitlines() if line.startswith("-") and not line.startswith("---")]
+    return [_hash_of(line) for line in lines]
+
+
+def _hash_of(line: str) -> str:
+    try:
+        return str(json.loads(line).get("hash", ""))
+    except (ValueError, AttributeError):
+        return ""
 
 
 def _moves(events: list[Event]) -> Iterator[Complaint]:

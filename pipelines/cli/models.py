@@ -102,10 +102,13 @@ def register(model: str | None, why: str) -> None:
     the same package again changes nothing.
     """
     from pipelines.candidates import choose, external_predictions, further_evidence
+    from pipelines.cards import write_cards
+    from pipelines.remaking import recipe_of
     from registry.lifecycle import Registry
 
     workspace = Workspace.find()
-    candidate = choose(workspace, load_params(workspace.params), model)
+    params = load_params(workspace.params)
+    candidate = choose(workspace, params, model)
     version = Registry(workspace.root).register(
         candidate.name,
         workspace.model(candidate.name) / "package",
@@ -113,9 +116,10 @@ def register(model: str | None, why: str) -> None:
         candidate.metrics,
         why or "registered by hand",
         external_predictions(workspace, candidate.name),
-        further_evidence(workspace, candidate.name),
+        {**further_evidence(workspace, candidate.name), "recipe": recipe_of(params, candidate.name)},
     )
-    print_facts(version.plain())
+    write_cards(workspace, params)
+    print_facts({**version.plain(), "card": f"reports/cards/version-{version.number}.md"})
     click.echo(f"Next: radmill promote {version.number}")
 
 

@@ -35,6 +35,8 @@ LEVELS = {
     "pipelines.demo": 11,
     "pipelines.study": 12,
     "pipelines.candidates": 12,
+    "pipelines.remaking": 12,
+    "pipelines.cards": 11,
     "pipelines.lineage": 12,
     "pipelines.pairs": 12,
     "pipelines.status": 12,

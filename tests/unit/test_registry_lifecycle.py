@@ -8,8 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from featurestore.errors import RadmillError
+from pipelines.cards import write_cards
+from pipelines.params import parse_params
+from pipelines.workspace import Workspace
 from registry import keeping, lifecycle
 from registry.card import version_card
 from registry.errors import (
@@ -27,6 +31,7 @@ from registry.predict import predict
 from registry.states import ModelVersion
 
 GATES = {"external_auc_minimum": 0.65, "external_n_minimum": 20, "calibration_slope_range": None}
+ROOT = Path(__file__).resolve().parents[2]
 Register = Callable[..., ModelVersion]
 
 
@@ -189,6 +194,26 @@ def test_the_card_tells_intervals_history_and_overrides(registry: Registry, regi
     assert "| Ada Tester | pilot (overruled: external_auc_minimum) |" in text
     assert "Research only." in text
     assert version.digest in text
+
+
+def test_cards_are_files_and_follow_the_ledger(registry: Registry, study: Path, candidates: Any, no_dvc: None) -> None:
+    """Gates, overrides and spent labels stand on the card; a card that tells the truth is left alone."""
+    params = parse_params(yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8")))
+    package, training = candidates.write(study, "lr")
+    seen = [{"center": "west", "case_id": f"{n:016x}", "y": n % 2, "p": 0.5} for n in range(100, 104)]
+    registry.register("lr", package, training, candidates.metrics(0.6), "a test", seen)
+    (path,) = write_cards(Workspace(study), params)
+    assert path == study / "reports" / "cards" / "version-1.md"
+    assert "No gate has judged" in path.read_text()
+    assert "| west | sealed |" in path.read_text()
+    assert write_cards(Workspace(study), params) == []
+    registry.promote("lr", GATES, override="only model for a pilot")
+    assert write_cards(Workspace(study), params) == [path]
+    text = path.read_text()
+    assert "**Promoted in spite of its gates:** only model for a pilot" in text
+    assert "| external_auc_minimum | 0.600 | at least 0.65 | **not met** |" in text
+    assert "| west | spent: read 1 times |" in text
+    assert f"--digest {registry.version('lr').digest}" in text
 
 
 def test_a_rollback_brings_back_the_same_predictions(registry: Registry, register: Register, no_dvc: None) -> None:
