@@ -37,7 +37,7 @@ def patient_levels(workspace: Workspace, subgroups: Sequence[Subgroup]) -> dict[
     found: dict[str, Levels] = {}
     for subgroup in subgroups:
         if subgroup.column not in values:
-            known = ", ".join(sorted(set(values) - set(PATIENT)))
+            known = ", ".join(sorted(str(name) for name in values if name not in PATIENT))
             raise UnknownSubgroupError(f"there is no column {subgroup.column!r}; known: {known}", where="subgroups")
         found[subgroup.column] = _levels(values, subgroup)
     return found

@@ -157,7 +157,7 @@ def _write(
     write_json(root / "metrics.json", metrics)
     write_flat(root / "predictions.parquet", _prediction_frame(predictions), PREDICTIONS)
     own = _table_texts(params, metrics, predictions)
-    texts = {f"tables/{name}.csv": text for name, text in own.items()} | further
+    texts = {f"tables/{name}.csv": text for name, text in own.items()} | dict(further)
     for name, columns in tables.PLOTS.items():
         rows = [row for item in plots for row in item[name]]
         texts[f"plots/{name}.csv"] = tables.csv_text(rows, ("model", "cohort", *columns))

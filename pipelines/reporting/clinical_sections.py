@@ -1,5 +1,6 @@
 """The clinical model's odds ratios, alone and beside each other."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipelines.reporting.study_files import StudyFiles
@@ -16,7 +17,7 @@ def clinical_content(files: StudyFiles) -> Content:
     return {"models": [{"name": name, "rows": _merged([r for r in rows if r["model"] == name])} for name in models]}
 
 
-def _merged(rows: list[Content]) -> list[Content]:
+def _merged(rows: Sequence[Mapping[Any, Any]]) -> list[Content]:
     merged: dict[tuple[str, str], Content] = {}
     for row in rows:
         key = (str(row["predictor"]), str(row["level"]))
@@ -28,7 +29,7 @@ def _merged(rows: list[Content]) -> list[Content]:
     return list(merged.values())
 
 
-def predictor_words(row: Content) -> str:
+def predictor_words(row: Mapping[Any, Any]) -> str:
     """Returns a predictor's name, for a category with its value and what it is compared with."""
     name = str(row["predictor"]).replace("_", " ")
     if not str(row["level"] or ""):

@@ -126,7 +126,7 @@ def controls_content(files: StudyFiles, model: str) -> Content:
         for row in controls.to_dict("records")
     ]
     sizes = [
-        {**row, "enough": {True: "yes", False: "no"}.get(row["enough"], "–")}  # type: ignore[call-overload]
+        {**row, "enough": {True: "yes", False: "no"}.get(row["enough"], "–")}
         for row in files.tables["sample_size"].to_dict("records")
     ]
     return {"rows": rows, "sizes": sizes} if rows or sizes else {}

@@ -148,7 +148,7 @@ def attention_figure(pictures: Mapping[str, Any], phases: Sequence[str]) -> "Fig
     grid = figure.add_gridspec(n_rows, 2 * n_shown, wspace=0.02, hspace=0.02)
     for side, patients in enumerate(sides):
         for row, patient in enumerate(patients):
-            for column, image in enumerate(_panels(pictures, patient)):
+            for column, image in enumerate(_panels(pictures, int(patient))):
                 axes = figure.add_subplot(grid[row, side * n_shown + column])
                 axes.imshow(image, interpolation="nearest")
                 axes.set(xticks=[], yticks=[])

@@ -1,6 +1,7 @@
 """Figures beside the curves: what a model learned and listens to, groups of patients, and models against each other."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -137,7 +138,7 @@ def matrix_drawings(files: StudyFiles) -> list[Drawing]:
         return []
     areas = {name: cohorts["training"]["auc"] or 0.0 for name, cohorts in files.metrics.items()}
     models = sorted(areas, key=lambda name: (-areas[name], name))[: explaining_figures.MAXIMUM_MODELS]
-    cells = {}
+    cells: dict[tuple[str, str], tuple[float, float]] = {}
     for row in table.to_dict("records"):
         a, b, difference, p = row["model_a"], row["model_b"], float(row["difference"]), float(row["p_holm"])
         cells |= {(a, b): (difference, p), (b, a): (-difference, p)}
@@ -193,16 +194,16 @@ def _odds_rows(rows: pd.DataFrame) -> Iterator[ForestRow]:
         if len(own):
             yield ForestRow(label=title, is_heading=True)
         for row in own.fillna("").to_dict("records"):
-            ends = {name: float(row[name]) for name in ("low", "high")}
-            yield ForestRow(label=f"  {_short(row)}", value=float(row["odds_ratio"]), **ends, tone=tone)
+            ratio, low, high = (float(row[name]) for name in ("odds_ratio", "low", "high"))
+            yield ForestRow(label=f"  {_short(row)}", value=ratio, low=low, high=high, tone=tone)
 
 
-def _short(row: dict[str, object]) -> str:
+def _short(row: Mapping[Any, Any]) -> str:
     level = f": {row['level']}" if row["level"] else ""
     return f"{str(row['predictor']).replace('_', ' ')}{level}"[:26]
 
 
-def _family(row: dict[str, object]) -> str:
+def _family(row: Mapping[Any, Any]) -> str:
     phase = row["phase"] if isinstance(row["phase"], str) and row["phase"] else ""
     count = row["features"]
     return f"{phase} {row['class']}, {count} feature{'' if count == 1 else 's'}".strip()
@@ -243,9 +244,9 @@ def _subgroup_rows(files: StudyFiles, model: str, areas: pd.DataFrame) -> Iterat
         yield from (_row(row, cohort_tone(cohort)) for row in rows.to_dict("records"))
 
 
-def _row(row: dict[str, object], tone: str) -> ForestRow:
+def _row(row: Mapping[Any, Any], tone: str) -> ForestRow:
     label = f"  {str(row['level'])[:18]} ({row['n']}, {row['events']}+)"
-    if pd.isna(row["auc"]):  # type: ignore[call-overload]
+    if pd.isna(row["auc"]):
         return ForestRow(label=label, note=str(row["reason"]))
     value, low, high = (float(str(row[name])) for name in ("auc", "auc_low", "auc_high"))
     return ForestRow(label=label, value=value, low=low, high=high, tone=tone)
