@@ -1,6 +1,8 @@
 """`diagnostics_*` on request, key by key what PyRadiomics's own extractor returns."""
 
 import logging
+from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -38,10 +40,22 @@ def case(*, is_shifted: bool) -> tuple[sitk.Image, sitk.Image]:
     return image, mask
 
 
+@pytest.fixture(autouse=True)
+def _own_tolerance(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """PyRadiomics sets ITK's tolerance for the whole process, and its log's level with it."""
+    module = pytest.importorskip("radiomics.featureextractor", reason="PyRadiomics is not installed")
+    process, log = sitk.ProcessObject, logging.getLogger("radiomics")
+    before = process.GetGlobalDefaultCoordinateTolerance(), process.GetGlobalDefaultDirectionTolerance(), log.level
+    monkeypatch.setattr(module, "geometryTolerance", None)
+    log.setLevel(logging.CRITICAL + 1)
+    yield
+    process.SetGlobalDefaultCoordinateTolerance(before[0])
+    process.SetGlobalDefaultDirectionTolerance(before[1])
+    log.setLevel(before[2])
+
+
 def stock(setting: dict[str, Any]) -> Any:
-    extractor = pytest.importorskip("radiomics.featureextractor", reason="PyRadiomics is not installed")
-    logging.getLogger("radiomics").setLevel(logging.CRITICAL)
-    return extractor.RadiomicsFeatureExtractor(content(setting))
+    return import_module("radiomics.featureextractor").RadiomicsFeatureExtractor(content(setting))
 
 
 def content(setting: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,8 @@ PyRadiomics itself runs here, not the engine that wraps it. Where it gives nonse
 
 import logging
 import math
+from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -108,9 +110,22 @@ def _cases() -> dict[str, Case]:
 CASES = _cases()
 
 
-def _stock(image: sitk.Image, mask: sitk.Image, content: dict[str, Any]) -> dict[str, float] | None:
+@pytest.fixture(autouse=True)
+def _own_tolerance(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """PyRadiomics sets ITK's tolerance for the whole process, and its log's level with it."""
     module = pytest.importorskip("radiomics.featureextractor", reason="PyRadiomics is not installed")
-    logging.getLogger("radiomics").setLevel(logging.CRITICAL + 1)
+    process, log = sitk.ProcessObject, logging.getLogger("radiomics")
+    before = process.GetGlobalDefaultCoordinateTolerance(), process.GetGlobalDefaultDirectionTolerance(), log.level
+    monkeypatch.setattr(module, "geometryTolerance", None)
+    log.setLevel(logging.CRITICAL + 1)
+    yield
+    process.SetGlobalDefaultCoordinateTolerance(before[0])
+    process.SetGlobalDefaultDirectionTolerance(before[1])
+    log.setLevel(before[2])
+
+
+def _stock(image: sitk.Image, mask: sitk.Image, content: dict[str, Any]) -> dict[str, float] | None:
+    module = import_module("radiomics.featureextractor")
     content = {**content, "featureClass": {family: [] for family in content["featureClass"]}}
     try:
         values = module.RadiomicsFeatureExtractor(content, additionalInfo=False).execute(image, mask)
