@@ -115,7 +115,10 @@ def _engine(name: str, settings: str) -> Extractor:
 def _whole(content: dict[str, Any] | None) -> WholeImage | None:
     if content is None:
         return None
-    return WholeImage(**{name: tuple(value) if isinstance(value, list) else value for name, value in content.items()})
+    fields: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
+    }
+    return WholeImage(**fields)
 
 
 def _check_file(path: Path, wanted: str, what: str) -> None:
