@@ -20,9 +20,17 @@ install: $(STAMP) ## .venv with radmill in it, and nothing else
 demo: $(STAMP) ## a whole study on synthetic centers in demo/, from files to a scored hospital
 	test -d demo || $(BIN)/radmill init demo --demo
 	cd demo && ../$(BIN)/radmill run
+	cd demo && ../$(BIN)/radmill register clinical --why "a weak model, to show the gates"
+	cd demo && { ../$(BIN)/radmill promote clinical || test $$? -eq 2; }
 	cd demo && ../$(BIN)/radmill register
 	cd demo && ../$(BIN)/radmill promote --why "first model of the demo"
 	cd demo && { ../$(BIN)/radmill score || test $$? -eq 1; }
+	cd demo && sha256sum deployment/centers/*/scores.csv > .radmill/scores.sum
+	cd demo && ../$(BIN)/radmill promote clinical --override "to show an override and a rollback"
+	cd demo && ../$(BIN)/radmill rollback --why "the override was for show"
+	cd demo && { ../$(BIN)/radmill score || test $$? -eq 1; }
+	cd demo && sha256sum --check --quiet .radmill/scores.sum && echo "The same scores as before the rollback"
+	cd demo && { grep "in spite of its gates" reports/cards/version-*.md || true; }
 	cd demo && ../$(BIN)/radmill status
 	@echo "Open demo/reports/study.html; compare models with: cd demo && ../$(BIN)/radmill ui"
 

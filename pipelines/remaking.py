@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ class Remade:
 def recipe_of(params: Params, name: str) -> dict[str, object]:
     """Returns all settings that a model was made by, for the evidence of its registration."""
     section = params.all_models()[name]
-    kinds = {TABULAR: params.models, "deep": params.deep, "fusion": params.fusion}
+    kinds: dict[str, Mapping[str, object]] = {TABULAR: params.models, "deep": params.deep, "fusion": params.fusion}
     return {
         "kind": next(kind for kind, own in kinds.items() if name in own),
         "name": name,
