@@ -202,7 +202,8 @@ def test_what_needs_the_whole_image_is_refused_on_crops_only(study: Study) -> No
 def params(**changes: Any) -> Params:
     content = yaml.safe_load(TEMPLATE.read_text())
     phases = {"early": {"series_description": "x"}, "late": {"series_description": "y"}}
-    content |= {"phases": phases, "services": {"early": {"phases": ["early"]}}, "models": {}}
+    content |= {"phases": phases, "services": {"early": {"phases": ["early"]}}}
+    content |= {"models": {}, "deep": {}, "fusion": {}}
     content["extraction"] = {"engine": "pyradiomics", "default": FEW}
     return parse_params({**content, **changes})
 
