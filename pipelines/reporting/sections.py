@@ -121,6 +121,15 @@ def mark_content(files: StudyFiles) -> list[Content]:
     return [{**row, "is_first": i == 0 or phases[i - 1] != row["phase"]} for i, row in enumerate(rows)]
 
 
+def _estimator_words(model: Content) -> str:
+    """Returns what kind of model it is, for people."""
+    estimator = str(model.get("estimator", ""))
+    if "network" not in model:
+        return ESTIMATOR_WORDS.get(estimator, estimator)
+    dims = {"25d": "2.5D"}.get(model["network"]["recipe"]["dims"], "3D")
+    return f"{dims} {estimator.replace('resnet', 'ResNet-')}"
+
+
 def model_content(files: StudyFiles) -> Content:
     """Returns the rows of the model comparison, sorted by cross-validated area."""
     shown = [cohort for cohort in DRAWN if cohort in files.cohorts]
@@ -128,13 +137,12 @@ def model_content(files: StudyFiles) -> Content:
     rows = []
     for name, cohorts in files.metrics.items():
         manifest = files.models[name].manifest
-        estimator = ESTIMATOR_WORDS.get(manifest.get("model", {}).get("estimator", ""), "")
         phases = ", ".join(manifest.get("service", {}).get("phases", []))
         rows.append(
             {
                 "name": name,
                 "is_best": name == files.best,
-                "words": f"{estimator}: {phases}",
+                "words": f"{_estimator_words(manifest.get('model', {}))}: {phases}",
                 "components": kept_components(files, name) or "–",
                 "cohorts": cohorts,
                 "apparent": cohorts["training_apparent"]["auc"],
