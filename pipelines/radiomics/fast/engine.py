@@ -89,7 +89,7 @@ class FastEngine:
     def _image_features(
         self, name: str, box: NDArray[np.generic], region: Region, now: dict[str, Any]
     ) -> Iterator[tuple[str, float]]:
-        by_class = TextureClasses(region, np.take(box, region.inner_places), now).features(self._textures)
+        by_class = TextureClasses(region, region.values(box), now).features(self._textures)
         for family, values in by_class.items():
             for feature in self.settings.feature_classes[family]:
                 if feature in values:

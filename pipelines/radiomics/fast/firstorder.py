@@ -42,7 +42,7 @@ def firstorder_features(
         shift: Added to the values for energies and root mean square (`voxelArrayShift`).
     """
     # Sorting is faster in the image's own, narrower type.
-    ordered, exact = np.sort(values).astype(np.float64), values.astype(np.float64)
+    ordered, exact = (part.astype(np.float64, copy=False) for part in (np.sort(values), values))
     n = len(ordered)
     low, first, median, third, high = (_quantile(ordered, q) for q in (0.1, 0.25, 0.5, 0.75, 0.9))
     mean = exact.mean()

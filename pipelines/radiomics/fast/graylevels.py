@@ -68,16 +68,18 @@ def _digitize(values, edges):  # type: ignore[no-untyped-def]
     first = edges[0]
     per_bin = max(last - 1, 1) / (edges[-1] - first)
     out = np.empty(len(values), np.int32)
-    counts = np.zeros(last + 1, np.int64)
     for i in range(len(values)):
-        value = np.float64(values[i])
-        guess = min(max(int((value - first) * per_bin), 0), last - 1)
-        while guess < last and value >= edges[guess]:
+        out[i] = np.int32(min(max((np.float64(values[i]) - first) * per_bin, 0.0), last - 1.0))
+    counts = np.zeros((2, last + 1), np.int64)
+    for i in range(len(values)):
+        value, guess = np.float64(values[i]), np.int64(out[i])
+        while guess < last and value >= edges[np.uint64(guess)]:
             guess += 1
-        while guess > 0 and value < edges[guess - 1]:
+        while guess > 0 and value < edges[np.uint64(guess - 1)]:
             guess -= 1
         out[i] = guess
-        counts[guess] += 1
+        counts[np.uint64(i & 1), np.uint64(guess)] += 1
+    counts = counts[0] + counts[1]
     levels = np.flatnonzero(counts)
     rank_of = np.zeros(last + 1, np.int32)
     for k in range(len(levels)):

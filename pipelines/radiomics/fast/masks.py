@@ -88,7 +88,7 @@ def find_region(mask: Picture, label: int) -> BoxedRegion:
     parts = {}
     for z, plane in enumerate(mask.walk()):
         whole = np.trunc(plane) if plane.dtype.kind == "f" else plane
-        y0, y1, x0, x1 = _bounds(whole, label)
+        y0, y1, x0, x1 = _bounds(whole, _words(whole) if label else None, label)
         if y0 < y1:
             parts[z] = (y0, x0, whole[y0:y1, x0:x1] == label)
     if not parts:
@@ -109,11 +109,21 @@ def _nothing_found(mask: Picture, label: int) -> EmptyMaskError | LabelAbsentErr
     return LabelAbsentError(f"label {label} is not in the mask; it has {present[:SHOWN_LABELS]}")
 
 
+def _words(plane: NDArray[np.generic]) -> NDArray[np.uint64] | None:
+    """Returns the bytes of a plane eight at a time, where its rows can be looked at that way."""
+    is_whole = plane.flags.c_contiguous and not plane.strides[0] % np.dtype(np.uint64).itemsize
+    return plane.reshape(-1).view(np.uint64) if is_whole else None
+
+
 @njit(cache=True, nogil=True)
-def _bounds(plane, label):  # type: ignore[no-untyped-def]
+def _bounds(plane, words, label):  # type: ignore[no-untyped-def]
     n_y, n_x = plane.shape
     y0, y1, x0, x1 = n_y, 0, n_x, 0
+    if words is not None and not _is_any(words):
+        return y0, y1, x0, x1
     for y in range(n_y):
+        if words is not None and not _is_any(words[y * len(words) // n_y : (y + 1) * len(words) // n_y]):
+            continue
         row = plane[y]
         found = 0
         for x in range(n_x):
@@ -126,6 +136,14 @@ def _bounds(plane, label):  # type: ignore[no-untyped-def]
                 x0 = min(x0, x)
                 x1 = max(x1, x + 1)
     return y0, y1, x0, x1
+
+
+@njit(cache=True, nogil=True)
+def _is_any(words):  # type: ignore[no-untyped-def]
+    found = np.uint64(0)
+    for word in words:
+        found |= word
+    return found != 0
 
 
 def match_grid(image: Picture, mask: Picture, label: int, tolerance: float | None, *, correct: bool) -> Picture:

@@ -77,8 +77,7 @@ class Region:
 
     def spread(self, ranks: NDArray[np.int32], highest: int) -> NDArray[np.unsignedinteger]:
         """Returns ranks of the region's voxels as a flat padded box with 0 outside, in the smallest type they fit."""
-        kind = np.uint8 if highest <= np.iinfo(np.uint8).max else np.uint32
-        box: NDArray[np.unsignedinteger] = np.zeros(self.n_cells, dtype=kind)
+        box: NDArray[np.unsignedinteger] = np.zeros(self.n_cells, dtype=_narrowest(highest))
         _fill(box, self.places, ranks)
         return box
 
@@ -98,7 +97,13 @@ class Region:
     def n_neighbors(self) -> NDArray[np.int32]:
         """Region voxels around each voxel at the distances asked for, shape (n,)."""
         steps = self.flat(self.offsets)
-        return _count_neighbors(self._filled, np.concatenate([steps, -steps]), self.places)
+        found = np.zeros(self.places[-1] + 1 - self.places[0], dtype=_narrowest(2 * len(steps)))
+        _count_neighbors(self._filled, np.concatenate([steps, -steps]), self.places[0], found)
+        return found[self.places - self.places[0]].astype(np.int32)
+
+    def values(self, box: NDArray[np.generic]) -> NDArray[np.generic]:
+        """Returns the values of the region's voxels in an image of its box, shape (n,)."""
+        return _taken(np.ascontiguousarray(box).reshape(-1), self.inner_places)
 
     @cached_property
     def _filled(self) -> NDArray[np.unsignedinteger]:
@@ -123,15 +128,24 @@ def _fill(box, places, ranks):  # type: ignore[no-untyped-def]
         box[np.uint64(places[k])] = ranks[k]
 
 
+def _narrowest(highest: int) -> type[np.unsignedinteger]:
+    return np.uint8 if highest <= np.iinfo(np.uint8).max else np.uint32
+
+
 @njit(cache=True, nogil=True)
-def _count_neighbors(filled, steps, places):  # type: ignore[no-untyped-def]
-    first, last = places[0], places[-1] + 1
-    found = np.zeros(last - first, np.int32)
+def _taken(values, places):  # type: ignore[no-untyped-def]
+    taken = np.empty(len(places), values.dtype)
+    for k in range(len(places)):
+        taken[k] = values[np.uint64(places[k])]
+    return taken
+
+
+@njit(cache=True, nogil=True)
+def _count_neighbors(filled, steps, first, found):  # type: ignore[no-untyped-def]
     for step in steps:
-        near = filled[first + step : last + step]
+        near = filled[first + step : first + step + len(found)]
         for i in range(len(found)):
             found[i] += near[i]
-    return found[places - first]
 
 
 @njit(cache=True, nogil=True)

@@ -14,6 +14,7 @@ from pipelines.radiomics.fast.problems import UnreadableError
 
 _SPARSE = 64
 """Files that are compressed to less than one part in so many are long repeats, as masks are."""
+_READ_BYTES = 1 << 17
 _CHUNK_BYTES = 1 << 18  # what is discarded passes through a buffer that stays in the cache
 
 
@@ -74,7 +75,10 @@ def decoded_slices(
 
 
 def _decoder(raw: BinaryIO, *, is_sparse: bool) -> BinaryIO:
-    """Returns a decoded stream; isal is the faster decoder for noise, and zlib-ng, four times, for long repeats."""
+    """Returns a decoded stream; isal is the faster decoder for noise, and zlib-ng, four times, for long repeats.
+
+    Both are what those packages' file objects are made of, which would copy every slice twice more.
+    """
     for decoder in (_zlib_ng, _isal) if is_sparse else (_isal, _zlib_ng):
         try:
             return decoder(raw)
@@ -84,15 +88,15 @@ def _decoder(raw: BinaryIO, *, is_sparse: bool) -> BinaryIO:
 
 
 def _isal(raw: BinaryIO) -> BinaryIO:
-    from isal import igzip
+    from isal.isal_zlib import _GzipReader
 
-    return cast(BinaryIO, igzip.IGzipFile(fileobj=raw))
+    return cast(BinaryIO, _GzipReader(raw, _READ_BYTES))
 
 
 def _zlib_ng(raw: BinaryIO) -> BinaryIO:
-    from zlib_ng import gzip_ng
+    from zlib_ng.zlib_ng import _GzipReader
 
-    return cast(BinaryIO, gzip_ng.GzipNGFile(fileobj=raw))
+    return cast(BinaryIO, _GzipReader(raw, _READ_BYTES))
 
 
 def _skip(stream: BinaryIO, n_bytes: int) -> None:
