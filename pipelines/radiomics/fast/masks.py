@@ -111,7 +111,7 @@ def _nothing_found(mask: Picture, label: int) -> EmptyMaskError | LabelAbsentErr
 
 def _words(plane: NDArray[np.generic]) -> NDArray[np.uint64] | None:
     """Returns the bytes of a plane eight at a time, where its rows can be looked at that way."""
-    is_whole = plane.flags.c_contiguous and not plane.strides[0] % np.dtype(np.uint64).itemsize
+    is_whole = plane.flags.c_contiguous and not plane[0].nbytes % np.dtype(np.uint64).itemsize
     return plane.reshape(-1).view(np.uint64) if is_whole else None
 
 

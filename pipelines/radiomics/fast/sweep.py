@@ -95,8 +95,8 @@ def _direction(box, step, first, last, runs, lengths):  # type: ignore[no-untype
         count_on(lengths, at, at - step, behind)
         ends = behind & ~equal_bits(box, at, at + step)
         while ends:
-            place = at + np.int64(lowest_bit(ends))
-            runs[np.int64(box[place]) - 1, np.int64(lengths[place])] += 1
+            place = np.uint64(at) + lowest_bit(ends)
+            runs[np.uint64(box[place]) - np.uint64(1), np.uint64(lengths[place])] += 1
             ends &= ends - np.uint64(1)
 
 
@@ -124,11 +124,13 @@ def _rows(box, first, last, runs):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _dependence(box, equal, places, n_levels, n_steps):  # type: ignore[no-untyped-def]
-    matrix = np.zeros((n_levels, 2 * n_steps + 1))
+    width = np.uint64(2 * n_steps + 1)
+    # Two voxels in a row often count at the same place: one would wait for the other.
+    counts = np.zeros((2, (n_levels + 1) * (2 * n_steps + 1)), np.int64)
     for k in range(len(places)):
-        place = places[k]
-        matrix[np.int64(box[place]) - 1, equal[place]] += 1.0
-    return matrix
+        place = np.uint64(places[k])
+        counts[np.uint64(k & 1), np.uint64(box[place]) * width + np.uint64(equal[place])] += 1
+    return (counts[0] + counts[1]).astype(np.float64).reshape(n_levels + 1, 2 * n_steps + 1)[1:]
 
 
 @lru_cache(maxsize=8)
@@ -194,11 +196,11 @@ def _zones(box, bits, places, steps, joined, label):  # type: ignore[no-untyped-
     size = np.zeros(len(places) + 1, np.int32)
     n = 0
     for k in range(len(places)):
-        place = places[k]
+        place = np.uint64(places[k])
         root = np.int32(0)
-        left = np.uint64(joined[bits[place]])
+        left = np.uint64(joined[np.uint64(bits[place])])
         while left:
-            near = place - steps[np.int64(lowest_bit(left))]
+            near = place - np.uint64(steps[lowest_bit(left)])
             if label[near] != root:
                 root = _joined(parent, root, label[near])
             left &= left - np.uint64(1)
@@ -208,7 +210,7 @@ def _zones(box, bits, places, steps, joined, label):  # type: ignore[no-untyped-
             rank[n] = box[place]
             root = np.int32(n)
         label[place] = root
-        size[root] += 1
+        size[np.uint64(root)] += 1
     return _gathered(parent, rank, size, n)
 
 
