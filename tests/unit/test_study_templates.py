@@ -23,7 +23,9 @@ def keys(content: Any) -> Iterator[str]:
 SARCOMA = TEMPLATES.parents[1] / "docs" / "how-to" / "soft-tissue-sarcoma" / "params.yaml"
 
 
-@pytest.mark.parametrize("template", [TEMPLATES / "params.yaml", TEMPLATES / "tables.yaml", TEMPLATES / "her2-bladder.yaml", SARCOMA])
+@pytest.mark.parametrize(
+    "template", [TEMPLATES / "params.yaml", TEMPLATES / "tables.yaml", TEMPLATES / "her2-bladder.yaml", SARCOMA]
+)
 def test_the_template_has_every_key_of_the_stage_graph(template: Path) -> None:
     content = yaml.safe_load(template.read_text(encoding="utf-8"))
     parse_params(content)

@@ -70,9 +70,15 @@ def test_a_candidate_has_all_that_pages_and_hospitals_need(study: Study, name: s
     summary = tune(workspace, params, name)
     folder, whole = workspace.model(name), TrainingSet.load(workspace.training("triphasic"))
     assert sorted(path.name for path in folder.iterdir()) == [
-        "components.json", "importance.json", "learning.json", "oof.parquet", "oof_folds.parquet", "package", "search.json",
+        "components.json",
+        "importance.json",
+        "learning.json",
+        "oof.parquet",
+        "oof_folds.parquet",
+        "package",
+        "search.json",
         "summary.json",
-    ]  # fmt: skip
+    ]
     package = load_package(folder / "package")
     assert package.digest.startswith(summary.package)
     manifest = package.manifest
