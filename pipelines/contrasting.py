@@ -10,7 +10,7 @@ from featurestore.errors import RadmillError
 from featurestore.training_sets import TrainingSet
 from pipelines.candidates import paired_difference
 from pipelines.evaluation.estimates import Floats, Labels
-from registry.gates import metric
+from registry.gates import external_scores, metric
 from registry.lifecycle import Registry
 from registry.states import ModelVersion
 
@@ -130,7 +130,7 @@ def _metrics(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[dict[s
 
 
 def _paired(first: Mapping[str, Any], second: Mapping[str, Any], taught: set[tuple[str, str]]) -> dict[str, object]:
-    own, other = (_predictions(one) for one in (first, second))
+    own, other = (external_scores(one) for one in (first, second))
     both = sorted((own.keys() & other.keys()) - taught)
     y: Labels = np.array([own[key][0] for key in both], dtype=np.int8)
     columns: list[Floats] = [np.array([scores[key][1] for key in both]) for scores in (own, other)]
@@ -138,8 +138,3 @@ def _paired(first: Mapping[str, Any], second: Mapping[str, Any], taught: set[tup
     if found is None:
         return {"patients": len(both), "difference": None}
     return {"patients": len(both), "difference": found[0], "low": found[1], "high": found[2]}
-
-
-def _predictions(evidence: Mapping[str, Any]) -> dict[tuple[str, str], tuple[int, float]]:
-    rows = evidence.get("predictions") or []
-    return {(str(row["center"]), str(row["case_id"])): (int(row["y"]), float(row["p"])) for row in rows}

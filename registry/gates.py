@@ -197,7 +197,7 @@ def _not_worse(name: str, margin: float) -> Gate:
 
 
 def _surest_loss(dossier: Dossier, champion: Evidence) -> tuple[float | None, str]:
-    own, other = _scores(dossier.evidence), _scores(champion)
+    own, other = external_scores(dossier.evidence), external_scores(champion)
     both = sorted((own.keys() & other.keys()) - dossier.taught)
     y = np.array([own[key][0] for key in both], dtype=np.int8)
     found = None
@@ -210,7 +210,8 @@ def _surest_loss(dossier: Dossier, champion: Evidence) -> tuple[float | None, st
     return round(-low, 12), f"loses {-difference:.3f} on {len(both)} patients that neither was trained on"
 
 
-def _scores(evidence: Evidence) -> dict[Patient, tuple[int, float]]:
+def external_scores(evidence: Evidence) -> dict[Patient, tuple[int, float]]:
+    """Returns label and probability of each external patient that the version was judged on."""
     rows = evidence.get("predictions") or []
     return {(str(row["center"]), str(row["case_id"])): (int(row["y"]), float(row["p"])) for row in rows}
 
@@ -223,7 +224,7 @@ def _worth(name: str, threshold: float) -> Gate:
 
     def gate(dossier: Dossier) -> GateResult:
         limit = f"above 0 at a threshold of {threshold:g}"
-        rows = list(_scores(dossier.evidence).values())
+        rows = list(external_scores(dossier.evidence).values())
         if not rows:
             return GateResult(name=name, measured=None, limit=limit, passed=False, note="no external predictions")
         y, p = (np.array(column, dtype=np.float64) for column in zip(*rows, strict=True))

@@ -1,5 +1,6 @@
 """A tiny cohort on disk, as hospitals send it, with the study that reads it."""
 
+import logging
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -257,3 +258,17 @@ def _object(sop_class: str, patient: str, modality: str) -> Dataset:
     one.PatientID, one.PatientName, one.PatientBirthDate = patient, "Hrdlicka^Jana", "19580417"
     one.Modality = modality
     return one
+
+
+@pytest.fixture
+def own_tolerance(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """PyRadiomics sets ITK's tolerance for the whole process, and its log's level with it."""
+    module = pytest.importorskip("radiomics.featureextractor", reason="PyRadiomics is not installed")
+    process, log = sitk.ProcessObject, logging.getLogger("radiomics")
+    before = process.GetGlobalDefaultCoordinateTolerance(), process.GetGlobalDefaultDirectionTolerance(), log.level
+    monkeypatch.setattr(module, "geometryTolerance", None)
+    log.setLevel(logging.CRITICAL + 1)
+    yield
+    process.SetGlobalDefaultCoordinateTolerance(before[0])
+    process.SetGlobalDefaultDirectionTolerance(before[1])
+    log.setLevel(before[2])

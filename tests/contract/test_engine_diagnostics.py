@@ -1,7 +1,5 @@
 """`diagnostics_*` on request, key by key what PyRadiomics's own extractor returns."""
 
-import logging
-from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
@@ -10,6 +8,8 @@ import pytest
 import SimpleITK as sitk
 
 from pipelines.radiomics import FastEngine
+
+pytestmark = pytest.mark.usefixtures("own_tolerance")
 
 ADDED = {"diagnostics_Versions_Radmill"}
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -38,20 +38,6 @@ def case(*, is_shifted: bool) -> tuple[sitk.Image, sitk.Image]:
     if is_shifted:
         mask.SetOrigin((-20.4, 7.5, 100.25))
     return image, mask
-
-
-@pytest.fixture(autouse=True)
-def _own_tolerance(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """PyRadiomics sets ITK's tolerance for the whole process, and its log's level with it."""
-    module = pytest.importorskip("radiomics.featureextractor", reason="PyRadiomics is not installed")
-    process, log = sitk.ProcessObject, logging.getLogger("radiomics")
-    before = process.GetGlobalDefaultCoordinateTolerance(), process.GetGlobalDefaultDirectionTolerance(), log.level
-    monkeypatch.setattr(module, "geometryTolerance", None)
-    log.setLevel(logging.CRITICAL + 1)
-    yield
-    process.SetGlobalDefaultCoordinateTolerance(before[0])
-    process.SetGlobalDefaultDirectionTolerance(before[1])
-    log.setLevel(before[2])
 
 
 def stock(setting: dict[str, Any]) -> Any:

@@ -3,9 +3,7 @@
 PyRadiomics itself runs here, not the engine that wraps it. Where it gives nonsense instead, that is listed.
 """
 
-import logging
 import math
-from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
@@ -15,6 +13,8 @@ import SimpleITK as sitk
 
 from featurestore.errors import CaseError
 from pipelines.radiomics import FastEngine
+
+pytestmark = pytest.mark.usefixtures("own_tolerance")
 
 SHAPE = (8, 10, 12)
 CLASSES = ("shape", "firstorder", "glcm", "gldm", "glrlm", "glszm", "ngtdm")
@@ -108,20 +108,6 @@ def _cases() -> dict[str, Case]:
 
 
 CASES = _cases()
-
-
-@pytest.fixture(autouse=True)
-def _own_tolerance(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """PyRadiomics sets ITK's tolerance for the whole process, and its log's level with it."""
-    module = pytest.importorskip("radiomics.featureextractor", reason="PyRadiomics is not installed")
-    process, log = sitk.ProcessObject, logging.getLogger("radiomics")
-    before = process.GetGlobalDefaultCoordinateTolerance(), process.GetGlobalDefaultDirectionTolerance(), log.level
-    monkeypatch.setattr(module, "geometryTolerance", None)
-    log.setLevel(logging.CRITICAL + 1)
-    yield
-    process.SetGlobalDefaultCoordinateTolerance(before[0])
-    process.SetGlobalDefaultDirectionTolerance(before[1])
-    log.setLevel(before[2])
 
 
 def _stock(image: sitk.Image, mask: sitk.Image, content: dict[str, Any]) -> dict[str, float] | None:

@@ -16,10 +16,7 @@ from numpy.typing import NDArray
 from pipelines.radiomics.fast.lanes import LANES, TILE, everywhere, exact_floats, load, padded, store, transpose_tile
 from pipelines.radiomics.fast.recursive import derivative_coefficients, smoothing_coefficients
 from pipelines.radiomics.fast.scene import Scene
-
-# At 22 σ an edge of ±3,000 HU no longer moves any single-precision result that was tried.
-REACH_SIGMA = 24.0
-SHORTEST_LINE = 4  # ITK's recursion needs four voxels
+from pipelines.radiomics.settings import LOG_REACH_SIGMA, LOG_SHORTEST_VOXELS
 
 
 def log_image(scene: Scene, sigma_mm: float) -> NDArray[np.float32] | None:
@@ -30,9 +27,11 @@ def log_image(scene: Scene, sigma_mm: float) -> NDArray[np.float32] | None:
         sigma_mm: Width of the Gaussian.
     """
     size = np.array(scene.domain)
-    if size.min() < SHORTEST_LINE or (size < np.ceil(sigma_mm / np.array(scene.spacing_mm)) + 1).any():
+    if size.min() < LOG_SHORTEST_VOXELS or (size < np.ceil(sigma_mm / np.array(scene.spacing_mm)) + 1).any():
         return None
-    reach = np.array([max(SHORTEST_LINE, math.ceil(REACH_SIGMA * sigma_mm / step)) for step in scene.spacing_mm])
+    reach = np.array(
+        [max(LOG_SHORTEST_VOXELS, math.ceil(LOG_REACH_SIGMA * sigma_mm / step)) for step in scene.spacing_mm]
+    )
     voxels, lower, upper = scene.around(reach)
     volume = _Volume(padded(voxels), voxels.shape)
     total = np.zeros(scene.inside.shape, dtype=np.float32)
@@ -166,7 +165,7 @@ def _forward(x, box, k, out):  # type: ignore[no-untyped-def]
     y3 = y3 - (y4 * d1 + edge * b2 + edge * b3 + edge * b4)
     y2 = y2 - (y3 * d1 + y4 * d2 + edge * b3 + edge * b4)
     y1 = y1 - (y2 * d1 + y3 * d2 + y4 * d3 + edge * b4)
-    if low < SHORTEST_LINE:
+    if low < LOG_SHORTEST_VOXELS:
         _keep(out, LANES, low, high, (0, 1, 2, 3), (y4, y3, y2, y1))
     for row in range(4, high):
         x0 = load(x, row * step)
