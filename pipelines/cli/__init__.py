@@ -48,6 +48,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "mirror": ("models", "mirror", "Fill the MLflow window from ledger, packages and histories."),
     "score": ("scoring", "score", "Score the new cases of incoming hospitals, once each."),
     "center": ("scoring", "center", "center freeze: fix the cases that a new hospital's shift is estimated from."),
+    "schedule": ("schedule", "schedule", "Score at set times: print or install for systemd, cron, Kubernetes."),
     "ui": ("study", "ui", "Open the MLflow UI and name the pages."),
     "doctor": ("study", "doctor", "Is this machine fit?"),
     "upgrade": ("study", "upgrade", "Show what a new feature-set version would recompute, and pin it."),
