@@ -5,27 +5,21 @@ Undeclared columns are never copied. Messages name columns and row numbers of th
 
 import csv
 import io
-import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from featurestore.errors import InputError
+from pipelines.ingest.clinical_values import MISSING, Value, canonical, typed
 from pipelines.ingest.problems import ClinicalValueError
 from pipelines.ingest.pseudonyms import patient_name
 from pipelines.params.data import ClinicalColumn, LabelSection
 
 CLINICAL_FILE = "clinical.csv"
 PATIENT = "patient_id"
-Value = float | int | str | bool | None
 
 _DELIMITERS = (",", ";", "\t")
-_MISSING = {"", "na", "n/a", "nan", "null", "none", "-", "."}
-_BOOLEANS = {
-    **dict.fromkeys(("1", "yes", "y", "true", "t", "ja", "oui", "si"), True),
-    **dict.fromkeys(("0", "no", "n", "false", "f", "nein", "non"), False),
-}
 _N_SHOWN = 5
 
 
@@ -91,7 +85,8 @@ def read_clinical(
         columns: The declared columns.
         label: The declared outcome.
         own_names: What the center calls columns, by their declared name.
-        labelled: Whether the table must be there and hold labels; new hospitals may have neither yet.
+        labelled: Whether the table must be there and hold labels; of new hospitals, whose cases are scored, labels are
+            not even looked at here, so that no label can hold up a score. `read_labels` reads them afterwards.
 
     Raises:
         ClinicalTableError: The file or a column is missing, an id is missing or stands in two different rows, or (where
@@ -108,15 +103,55 @@ def read_clinical(
     wanted = {name: _position(header, name) for name in [*columns, label.column]}
     if labelled:
         _check_labels(rows, wanted[label.column], label, where)
+    elif label.column not in columns:
+        wanted[label.column] = None
+    return ClinicalTable(patients=_patients(rows, names[PATIENT], wanted, columns, label, where))
+
+
+def read_labels(
+    path: Path, center: str, label: LabelSection, own_names: Mapping[str, str] | None = None
+) -> ClinicalTable | None:
+    """Reads the labels alone, as far as they are there; a value that is not declared counts as not known yet.
+
+    Args:
+        path: The hospital's `clinical.csv`.
+        center: For messages.
+        label: The declared outcome.
+        own_names: What the hospital calls columns, by their declared name.
+
+    Returns:
+        The patients with their labels; none when the table has no column of the label.
+
+    Raises:
+        ClinicalTableError: The file cannot be read, or a patient has two labels.
+    """
+    where = f"clinical.csv of center {center}"
+    header, rows = _parsed(path, where)
+    header = _declared_names(header, own_names or {}, where)
+    wanted = {label.column: _position(header, label.column)}
+    if wanted[label.column] is None:
+        return None
+    names = _positions(header, [PATIENT], where)
+    return ClinicalTable(patients=_patients(rows, names[PATIENT], wanted, {}, label, where))
+
+
+def _patients(
+    rows: Iterable[tuple[int, list[str]]],
+    place: int,
+    wanted: Mapping[str, int | None],
+    columns: Mapping[str, ClinicalColumn],
+    label: LabelSection,
+    where: str,
+) -> dict[str, Patient]:
     patients: dict[str, Patient] = {}
     for number, cells in rows:
-        patient_id = patient_name(cells[names[PATIENT]])
+        patient_id = patient_name(cells[place])
         patient = _patient(patient_id, number, cells, wanted, columns, label)
         first = patients.get(patient_id)
         patients[patient_id] = patient if first is None else _joined(first, patient, where)
     if "" in patients:
         raise ClinicalTableError(f"{_rows([patients[''].row])} has no {PATIENT}", where=where)
-    return ClinicalTable(patients=patients)
+    return patients
 
 
 def shapes(names: Iterable[str]) -> str:
@@ -127,10 +162,10 @@ def shapes(names: Iterable[str]) -> str:
 
 def label_of(text: str, label: LabelSection) -> int | None:
     """Returns 1 or 0 for a declared label value, none for another."""
-    value = _canonical(text)
-    if value in {_canonical(str(v)) for v in label.positive}:
+    value = canonical(text)
+    if value in {canonical(str(v)) for v in label.positive}:
         return 1
-    return 0 if value in {_canonical(str(v)) for v in label.negative} else None
+    return 0 if value in {canonical(str(v)) for v in label.negative} else None
 
 
 def _parsed(path: Path, where: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
@@ -265,50 +300,8 @@ def _undeclared(row: int, label: LabelSection) -> Complaint:
     )
 
 
-def typed(text: str, column: ClinicalColumn) -> tuple[Value, str]:
-    """Returns a cell's value and an empty text, or none and what is wrong with it."""
-    if text.casefold() in _MISSING and text not in column.values:
-        return None, ""
-    match column.kind:
-        case "number" | "integer":
-            return _number(text, column)
-        case "boolean":
-            value = _BOOLEANS.get(_canonical(text).casefold())
-            return value, "" if value is not None else "is neither yes nor no"
-        case "category":
-            known = {_canonical(value).casefold(): value for value in column.values}
-            found = known.get(_canonical(text).casefold())
-            return found, "" if found is not None else f"is none of {', '.join(column.values)}"
-        case _:
-            return text, ""
-
-
-def _number(text: str, column: ClinicalColumn) -> tuple[Value, str]:
-    plain = text.replace(",", ".") if text.count(",") == 1 and "." not in text else text
-    try:
-        value = float(plain)
-    except ValueError:
-        return None, "is no number"
-    low, high = column.minimum, column.maximum
-    if not math.isfinite(value) or (low is not None and value < low) or (high is not None and value > high):
-        bounds = " and ".join([*([f"at least {low:g}"] if low is not None else []), *_at_most(high)])
-        return None, f"is out of range ({bounds or 'finite'})"
-    if column.kind == "integer":
-        return (int(value), "") if value.is_integer() else (None, "is no whole number")
-    return value, ""
-
-
-def _at_most(high: float | None) -> list[str]:
-    return [] if high is None else [f"at most {high:g}"]
-
-
 def _is_missing(text: str, label: LabelSection) -> bool:
-    return text.casefold() in _MISSING and label_of(text, label) is None
-
-
-def _canonical(text: str) -> str:
-    stripped = text.strip()
-    return stripped.split(".")[0] if re.fullmatch(r"-?\d+\.0+", stripped) else stripped
+    return text.casefold() in MISSING and label_of(text, label) is None
 
 
 def _rows(numbers: list[int]) -> str:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.ingest.clinical import ClinicalTableError, label_of, read_clinical, shapes, typed
+from pipelines.ingest.clinical import ClinicalTableError, label_of, read_clinical, read_labels, shapes
+from pipelines.ingest.clinical_values import typed
 from pipelines.params.data import ClinicalColumn, LabelSection
 
 LABEL = LabelSection(name="her2", column="ihc", positive=["2+", 3], negative=["0", "1+"])
@@ -73,8 +74,22 @@ def test_a_labelled_center_without_its_table_is_told(tmp_path, name) -> None:
 def test_unlabelled_hospital_may_have_any_label_or_none(tmp_path) -> None:
     assert read_clinical(None, "alpha", COLUMNS, LABEL, labelled=False).patients == {}
     patient = read(tmp_path, b"patient_id,age,sex,ihc\nP1,61,F,pending\n", labelled=False).patients["P1"]
-    assert (patient.label, patient.label_value) == (None, None)
-    assert patient.complaints[0].code == "label_undeclared"
+    assert (patient.label, patient.label_value, patient.complaints) == (None, None, ())
+    twice = b"patient_id,age,sex,ihc\nP1,61,F,0\nP1,61,F,3+\n"
+    assert list(read(tmp_path, twice, labelled=False).patients) == ["P1"], "no label may hold up a score"
+
+
+def test_labels_are_read_apart_as_far_as_they_are_there(tmp_path) -> None:
+    path = tmp_path / "clinical.csv"
+    path.write_bytes(b"patient_id,IHC\nP1,2+\nP2,pending\nP3,\nP4,0\n")
+    found = read_labels(path, "alpha", LABEL)
+    assert {name: one.label for name, one in found.patients.items()} == {"P1": 1, "P2": None, "P3": None, "P4": 0}
+    assert [one.code for one in found.patients["P2"].complaints] == ["label_undeclared"]
+    path.write_bytes(b"patient_id,age\nP1,3\n")
+    assert read_labels(path, "alpha", LABEL) is None
+    path.write_bytes(b"patient_id,ihc\nP1,0\nP1,2+\n")
+    with pytest.raises(ClinicalTableError, match="differ in the label"):
+        read_labels(path, "alpha", LABEL)
 
 
 @pytest.mark.parametrize(("text", "wanted"), [("2+", 1), ("3", 1), ("3.0", 1), (" 0", 0), ("0.0", 0), ("4", None)])
