@@ -66,6 +66,13 @@ def check_arrays(arrays: Arrays, n_features: int, estimator: str) -> None:
     _require(not left_over, f"unknown arrays {sorted(left_over)[:5]}")
 
 
+def width(arrays: Arrays, n_features: int) -> int:
+    """Returns how many values reach the estimator of a model whose arrays were checked."""
+    if "pca.components" in arrays:
+        return len(arrays["pca.components"])
+    return int(arrays["keep.index"].size) if "keep.index" in arrays else n_features
+
+
 def mlp_layers(arrays: Arrays) -> Iterator[tuple[str, str]]:
     """Yields the names of weight and bias of each layer."""
     number = 0

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from featurestore.fingerprints import canonical_json
+from registry.acquisition import is_acquisition, is_held_out
 from registry.arrays import ESTIMATORS
 from registry.networks import ARCHITECTURES, KIND, is_golden, is_network
 from registry.predict import ACTIVATIONS
@@ -186,13 +187,15 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "training_set": (is_digest, "the SHA-256 of a training set"),
     "label": (lambda value: isinstance(value, str | dict), "text or a mapping"),
     "thresholds": (_is_thresholds, "a mapping of probabilities"),
-    "drift": (_is_mapping, "a mapping of quantiles"),
     "metrics_oof": (_is_mapping, "a mapping of metrics"),
     "release": (_is_text, "text"),
     "files": (_is_files, f"a mapping of {', '.join(DATA_FILES)} to SHA-256"),
 }
 _OPTIONAL: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "acquisition": (is_acquisition, "by phase, what images were acquired with: n, numbers, categories"),
+    "drift": (_is_mapping, "a mapping of quantiles"),  # of packages made before there was a reference; not used
     "golden": (is_golden, "a mapping of seed, n, and as many probabilities"),
     "harmonization": (_is_harmonization, "a mapping of sorted centers and rules"),
+    "reference": (is_held_out, "what the held-out rows were, and how many"),
     "members": (_is_members, f"a list of 1 to {MAX_MEMBERS} members, each with {', '.join(_MEMBER)}"),
 }

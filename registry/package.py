@@ -20,12 +20,13 @@ from featurestore.errors import DamagedTableError
 from featurestore.files import TEMPORARY, write_bytes
 from featurestore.fingerprints import bytes_digest
 from featurestore.matrices import matrix_bytes, matrix_from_bytes
-from registry.arrays import ArrayRuleError, Arrays, check_arrays
+from registry.arrays import ArrayRuleError, Arrays, check_arrays, width
 from registry.errors import DamagedPackageError, PackageAbsentError, PackageContentError, WrongFeaturesError
 from registry.manifest import DATA_FILES, FORMAT, Manifest, ManifestRuleError, manifest_bytes, parse_manifest
 from registry.networks import KIND, check_network_arrays
 from registry.parts import Part
 from registry.predict import predict
+from registry.reference import check_reference, without_reference
 from registry.stacking import KIND as FUSION
 from registry.stacking import check_stack, member_arrays
 
@@ -153,16 +154,20 @@ def _check(manifest: Manifest, contents: Mapping[str, bytes], digest: str) -> Mo
 
 
 def _check_arrays(manifest: Mapping[str, Any], arrays: Arrays) -> None:
+    predicting, n_features, n_components = without_reference(arrays), 0, 0
     if manifest["kind"] == KIND:
-        check_network_arrays(arrays)
+        check_network_arrays(predicting)
     elif manifest["kind"] == FUSION:
-        check_stack(arrays, len(manifest["members"]))
+        check_stack(predicting, len(manifest["members"]))
         for number, member in enumerate(manifest["members"]):
             own = member_arrays(arrays, number)
             _check_arrays(member, own)
             _check_centers(member, own)
     else:
-        check_arrays(arrays, len(manifest["features"]), manifest["model"]["estimator"])
+        n_features = len(manifest["features"])
+        check_arrays(predicting, n_features, manifest["model"]["estimator"])
+        n_components = width(predicting, n_features)
+    check_reference(arrays, n_features, n_components)
 
 
 def _check_centers(manifest: Mapping[str, Any], arrays: Arrays) -> None:
