@@ -31,12 +31,11 @@ def append(root: Path, center: str, rows: Sequence[Mapping[Any, object]], schema
     Returns:
         The part's path.
     """
-    name = combined_digest(row_digest(row) for row in rows)
-    path = root / f"center={center}" / f"{name}.parquet"
+    frame = pd.DataFrame(rows)[list(schema.names())].sort_values(list(schema.keys), kind="stable")
+    table = pa.Table.from_pandas(frame, schema=schema.arrow(), preserve_index=False)
+    path = root / f"center={center}" / f"{_name_of(table)}.parquet"
     if not path.exists():
-        frame = pd.DataFrame(rows)[list(schema.names())].sort_values(list(schema.keys), kind="stable")
         with atomic_path(path) as temporary:
-            table = pa.Table.from_pandas(frame, schema=schema.arrow(), preserve_index=False)
             pq.write_table(table, temporary, compression="zstd")
     return path
 
@@ -59,13 +58,24 @@ def read_history(root: Path, schema: TableSchema, center: str = "*") -> pd.DataF
 
 
 def _read(path: Path, schema: TableSchema) -> pa.Table:
+    """Reads a part. One of the time before a column was declared has no values there."""
     try:
-        table = pq.ParquetFile(path).read().cast(schema.arrow())
+        raw = pq.ParquetFile(path).read()
+        known = [name for name in schema.names() if name in raw.column_names]
+        own = raw.cast(pa.schema([schema.arrow().field(name) for name in known]))
+        table = (
+            pa.Table.from_pylist(own.to_pylist(), schema=schema.arrow()) if len(known) < len(schema.names()) else own
+        )
     except (pa.ArrowInvalid, ValueError, OSError) as error:
         raise DamagedTableError(f"unreadable: {error}", where=_name(path), remedy=_REMEDY) from error
-    if combined_digest(row_digest(row) for row in table.to_pylist()) != path.stem:
+    if _name_of(own) != path.stem:
         raise DamagedTableError("the rows are not those that were written", where=_name(path), remedy=_REMEDY)
-    return table
+    return table.replace_schema_metadata(None)
+
+
+def _name_of(table: pa.Table) -> str:
+    """Returns a part's name, made of its rows."""
+    return combined_digest(row_digest(row) for row in table.to_pylist())
 
 
 def _name(path: Path) -> str:

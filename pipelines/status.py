@@ -19,6 +19,7 @@ from pipelines.ingest.places import study_places
 from pipelines.ingest.pseudonyms import key_path, load_key
 from pipelines.params import Params
 from pipelines.record import FEATURE_SET
+from pipelines.scoring.in_force import case_rules
 from pipelines.scoring.places import Deployment
 from pipelines.scoring.scores import current_scores, read_scores
 from pipelines.workspace import ROLES, Role, Workspace
@@ -220,21 +221,37 @@ def interval(values: dict[str, float | None]) -> str:
 
 def _incoming_rows(workspace: Workspace) -> list[Row]:
     folders = sorted(p for p in workspace.incoming.glob("*") if p.is_dir()) if workspace.incoming.is_dir() else []
-    scores = current_scores(read_scores(workspace.deployment / "scores"))
+    scores, manifest = _champions(workspace)
     return [
         {
             "center": folder.name,
             "files": sum(1 for _ in _sizes(folder)),
             "scored": int((scores["center"] == folder.name).sum()),
             "positive": int(scores.loc[scores["center"] == folder.name, "positive"].sum()),
-            "not scored": _n_refused(Deployment(workspace).ingest(folder.name).views / "qc"),
+            "not scored": _n_refused(workspace, folder.name, manifest),
         }
         for folder in folders
     ]
 
 
-def _n_refused(root: Path) -> int:
-    qc = read_frame(root)
+def _champions(workspace: Workspace) -> tuple[pd.DataFrame, Row]:
+    """Returns the champion's current scores, and its manifest; nothing where there is none, or not its bytes."""
+    from registry.lifecycle import Registry
+
+    registry = Registry(workspace.root)
+    champion = registry.champion()
+    scores = current_scores(read_scores(Deployment(workspace).scores))
+    if champion is None:
+        return scores.iloc[:0], {}
+    path = registry.package_folder(champion) / "manifest.json"
+    manifest = json.loads(path.read_bytes()) if path.is_file() else {}
+    return scores[scores["package"] == champion.digest], manifest
+
+
+def _n_refused(workspace: Workspace, center: str, manifest: Row) -> int:
+    if not manifest:
+        return 0
+    qc = read_frame(Deployment(workspace).ingest(center, case_rules(manifest, ())).views / "qc")
     return int(qc["status"].isin(REFUSALS).sum()) if len(qc) else 0
 
 

@@ -29,7 +29,7 @@ def score(as_json: bool, package: Path | None, **options: Any) -> None:
     """Score the new or changed cases in incoming/<center>/ with the champion, once each.
 
     The champion's own package says how images are read, which features are computed and with which settings. A second
-    run writes nothing. Exit 1: some cases were refused; deployment/centers/<center>/views/qc says why.
+    run writes nothing. Exit 1: some cases were refused; deployment/centers/<center>/rules/*/views/qc says why.
 
     With --package, --images and --out it needs no study: one hospital's folder, laid out as a center's, is scored the
     same way under the package's rules. --rules FILE has, as far as the house differs:
@@ -57,6 +57,10 @@ def _score_study(as_json: bool) -> None:
     else:
         rows = [center.plain() for center in summary.centers]
         print_table(f"Incoming hospitals, scored by version {summary.version} ({summary.model})", rows)
+        if shadow := summary.shadow_rows():
+            print_table("In shadow, compared only and never acted upon", shadow)
+        for note in summary.notes:
+            click.echo(f"note: {note}", err=True)
         for center in summary.centers:
             click.echo(f"scores of {center.center}: deployment/centers/{center.center}/scores.csv")
     if not summary.is_clean:
@@ -87,7 +91,7 @@ def _score_carried(package: Path, as_json: bool, options: dict[str, Any]) -> Non
             {"package": found.package, "trust": found.trust, "table": f"{out.name}, {found.n_rows} rows", **row}
         )
     if found.result.refused:
-        click.echo(f"Why cases were not scored: {work.name}/deployment/centers/*/views/qc", err=True)
+        click.echo(f"Why cases were not scored: {work.name}/deployment/centers/*/rules/*/views/qc", err=True)
         raise click.exceptions.Exit(1)
 
 

@@ -99,7 +99,7 @@ def _tables(
 
 def center_jobs(places: IngestPlaces, data: CenterData) -> list[Job]:
     """Returns a center's cases, each with the part of an earlier run where that still holds."""
-    stored = FileIndex.open(places.index / "cases" / f"{data.center}.json")
+    stored = FileIndex.open(places.stored_index(data.center))
     settings = CaseSettings.of(data.rules)
     jobs = []
     for unit in data.units():

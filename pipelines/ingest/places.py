@@ -41,6 +41,7 @@ class IngestPlaces:
         keys: One pseudonym key a center.
         index: Caches that name files; private.
         rejected: The table of cases put aside by hand.
+        stored: Caches of stored volumes, where several places share `index`.
     """
 
     raw: dict[str, Path]
@@ -51,6 +52,11 @@ class IngestPlaces:
     keys: Path
     index: Path
     rejected: Path | None = None
+    stored: Path | None = None
+
+    def stored_index(self, center: str) -> Path:
+        """Returns where the hashes of a center's stored volumes are remembered."""
+        return (self.stored or self.index / "cases") / f"{center}.json"
 
     def check_folders(self) -> None:
         """Complains about every center without a folder at once.

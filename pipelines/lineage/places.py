@@ -25,7 +25,7 @@ class UnknownCaseError(InputError):
 
 @dataclass(frozen=True, kw_only=True)
 class Room:
-    """The tables of one role, or of one hospital.
+    """The tables of one role, or of one hospital under one package's rules.
 
     Args:
         role: development, external or incoming.
@@ -42,11 +42,16 @@ class Room:
 
 @dataclass(frozen=True, kw_only=True)
 class Whose:
-    """One patient and the room his tables are in."""
+    """One patient and the rooms his tables are in: several of a hospital whose cases are read under several rules."""
 
     center: str
     case_id: str
-    room: Room
+    rooms: tuple[Room, ...]
+
+    @property
+    def room(self) -> Room:
+        """The first room; role, raw data and keys are the same in all."""
+        return self.rooms[0]
 
     def __str__(self) -> str:
         return f"{self.center} / {self.case_id}"
@@ -61,8 +66,10 @@ def rooms(workspace: Workspace, params: Params) -> Iterator[Room]:
     deployment = Deployment(workspace)
     folder = workspace.deployment / "centers"
     for center in sorted(path.name for path in folder.glob("*") if path.is_dir()):
-        tables = tuple(sorted((folder / center / "features").glob("*")))
-        yield Room(role=INCOMING, centers=(center,), places=deployment.ingest(center), features=tables)
+        for store in deployment.stores(center):
+            tables = tuple(sorted((store / "features").glob("*")))
+            places = deployment.ingest_into(center, store)
+            yield Room(role=INCOMING, centers=(center,), places=places, features=tables)
 
 
 def find_patients(workspace: Workspace, params: Params, name: str, center: str | None = None) -> list[Whose]:
@@ -74,12 +81,12 @@ def find_patients(workspace: Workspace, params: Params, name: str, center: str |
         name: What a person typed.
         center: Only this center.
     """
-    found = []
+    found: dict[tuple[str, str, str], list[Room]] = {}
     for room in rooms(workspace, params):
         for own in room.centers:
-            if center in (None, own):
-                found += [Whose(center=own, case_id=one, room=room) for one in _matches(room, own, name)]
-    return found
+            for one in _matches(room, own, name) if center in (None, own) else ():
+                found.setdefault((room.role, own, one), []).append(room)
+    return [Whose(center=own, case_id=one, rooms=tuple(held)) for (_, own, one), held in found.items()]
 
 
 def find_patient(workspace: Workspace, params: Params, name: str, center: str | None = None) -> Whose:

@@ -8,7 +8,7 @@ from featurestore.fingerprints import file_digest
 from featurestore.tables import centers_of, read_frame
 from pipelines.ingest.file_index import walk
 from pipelines.ingest.pseudonyms import key_path, load_key, path_id
-from pipelines.lineage.places import Whose
+from pipelines.lineage.places import Room, Whose
 
 SAME, OTHER, GONE, NO_RAW, NO_KEY = "same", "differs", "gone", "no raw data here", "no key here"
 
@@ -40,9 +40,9 @@ class RawFile:
         return dict(vars(self))
 
 
-def raw_files(whose: Whose) -> list[RawFile]:
-    """Returns the files that a patient's cases were read from, each compared with the disk."""
-    root, intake = whose.room.places.views / "sources", whose.room.places.intake
+def raw_files(whose: Whose, room: Room) -> list[RawFile]:
+    """Returns the files that a patient's cases in a room were read from, each compared with the disk."""
+    root, intake = room.places.views / "sources", room.places.intake
     if whose.center not in centers_of(root):
         return []
     rows = read_frame(root, centers=[whose.center])
@@ -61,12 +61,12 @@ def raw_files(whose: Whose) -> list[RawFile]:
 
 def paths_on_disk(whose: Whose) -> list[Path]:
     """Returns where a patient's raw files lie; their names may tell who he is."""
-    root = whose.room.places.views / "sources"
-    if whose.center not in centers_of(root):
-        return []
-    rows = read_frame(root, centers=[whose.center])
-    disk = Disk.of(whose, set(rows.loc[rows["case_id"] == whose.case_id, "path_id"]))
-    return sorted(disk.paths.values())
+    wanted: set[str] = set()
+    for root in (room.places.views / "sources" for room in whose.rooms):
+        if whose.center in centers_of(root):
+            rows = read_frame(root, centers=[whose.center])
+            wanted |= set(rows.loc[rows["case_id"] == whose.case_id, "path_id"])
+    return sorted(Disk.of(whose, wanted).paths.values()) if wanted else []
 
 
 @dataclass(frozen=True)

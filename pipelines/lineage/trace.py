@@ -14,7 +14,7 @@ from featurestore.views import BOOKKEEPING
 from pipelines.execution.feature_tables import value_hash
 from pipelines.execution.regions import Recipe, Region
 from pipelines.lineage import uses
-from pipelines.lineage.places import Whose, find_patient
+from pipelines.lineage.places import Room, Whose, find_patient
 from pipelines.lineage.raw import RawFile, raw_files
 from pipelines.params import Params
 from pipelines.radiomics.engines import engine_versions
@@ -40,7 +40,8 @@ class Trace:
         center: The patient's center.
         case_id: The patient's pseudonym.
         role: development, external or incoming.
-        images: One entry a phase, region and observer: raw files, series, grid, mask, crop, records, features.
+        images: One entry a phase, region and observer, and of a hospital for each set of rules it is read under: raw
+            files, series, grid, mask, crop, records, features.
         training_sets: The sets that hold him.
         models: Candidates and registered versions made from these.
         judgements: What evaluation predicted for him.
@@ -91,7 +92,7 @@ def trace(
         {"model": v.model, "version": v.number, "state": v.state, "package": v.digest, "training_set": v.training_set}
         for v in uses.versions(workspace, sets)
     ]
-    images = _images(whose, feature)
+    images = [image for room in whose.rooms for image in _images(whose, room, feature)]
     if feature is not None and not any(one["values"] for image in images for one in image["features"]):
         raise UnknownFeatureError(f"there is no {feature}", where=str(whose))
     return Trace(
@@ -106,8 +107,8 @@ def trace(
     )
 
 
-def _images(whose: Whose, feature: str | None) -> list[Row]:
-    views, files = whose.room.places.views, raw_files(whose)
+def _images(whose: Whose, room: Room, feature: str | None) -> list[Row]:
+    views, files, tables = room.places.views, raw_files(whose, room), _feature_tables(whose, room)
     acquisition = {_key(row): row for row in _rows(views / ACQUISITION, whose)}
     images = []
     for row in _rows(views / CASES, whose):
@@ -121,9 +122,9 @@ def _images(whose: Whose, feature: str | None) -> list[Row]:
                 "raw": [file.plain() for file in files if _is_of(file, key)],
                 "series": {name: value for name, value in series.items() if name not in KEY_COLUMNS},
                 **_volume(row),
-                "stored": _stored(whose.room.places.cases, row),
+                "stored": _stored(room.places.cases, row),
                 "records": json.loads(row["steps"]),
-                "features": [one for root in _feature_tables(whose) for one in _features(root, whose, region, feature)],
+                "features": [one for root in tables for one in _features(root, whose, region, feature)],
             }
         )
     return images
@@ -155,8 +156,8 @@ def _compared(path: Path, sha256: str) -> str:
     return SAME if file_digest(path) == sha256 else OTHER
 
 
-def _feature_tables(whose: Whose) -> list[Path]:
-    tables = [root for folder in whose.room.features for root in sorted(folder.glob("*")) if root.name != "qc"]
+def _feature_tables(whose: Whose, room: Room) -> list[Path]:
+    tables = [root for folder in room.features for root in sorted(folder.glob("*")) if root.name != "qc"]
     return [root for root in tables if whose.center in centers_of(root)]
 
 

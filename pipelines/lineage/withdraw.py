@@ -95,7 +95,8 @@ def _whose(workspace: Workspace, params: Params, name: str, center: str | None) 
     found = find_patients(workspace, params, name, center)
     if not found and name in params.cohort.withdrawn and center is not None:
         own = [room for room in rooms(workspace, params) if center in room.centers]
-        found = [Whose(center=center, case_id=name, room=room) for room in own]
+        roles = dict.fromkeys(room.role for room in own)
+        found = [Whose(center=center, case_id=name, rooms=tuple(r for r in own if r.role == one)) for one in roles]
     if len(found) == 1:
         return found[0]
     told = ", ".join(f"{one.center} / {one.case_id}" for one in found[:5])
@@ -139,13 +140,14 @@ def _erase_rows(workspace: Workspace, whose: Whose) -> dict[str, int]:
 
 
 def _file_ids(whose: Whose) -> set[str]:
-    root = whose.room.places.views / "sources"
-    if whose.center not in centers_of(root):
-        return set()
-    rows = read_frame(root, centers=[whose.center], columns=[*PATIENT_COLUMNS, "path_id"])
-    own = set(rows.loc[rows["case_id"] == whose.case_id, "path_id"])
-    # a file that holds several patients' data (a table, a folder's list) is not his alone
-    return own - set(rows.loc[rows["case_id"] != whose.case_id, "path_id"])
+    own: set[str] = set()
+    others: set[str] = set()
+    for root in (room.places.views / "sources" for room in whose.rooms):
+        if whose.center in centers_of(root):
+            rows = read_frame(root, centers=[whose.center], columns=[*PATIENT_COLUMNS, "path_id"])
+            own |= set(rows.loc[rows["case_id"] == whose.case_id, "path_id"])
+            others |= set(rows.loc[rows["case_id"] != whose.case_id, "path_id"])
+    return own - others  # a file that holds several patients' data (a table, a folder's list) is not his alone
 
 
 def _erase_lines(path: Path, whose: Whose) -> None:
@@ -164,4 +166,5 @@ def _delete_volumes(workspace: Workspace, whose: Whose) -> int:
 
 
 def _volumes(whose: Whose) -> Iterator[Path]:
-    yield from sorted((whose.room.places.cases / whose.center).glob(f"{whose.case_id}_*"))
+    for room in whose.rooms:
+        yield from sorted((room.places.cases / whose.center).glob(f"{whose.case_id}_*"))

@@ -19,9 +19,11 @@ from pipelines.params.data import Center
 from pipelines.params.operation import ScoringSection
 from pipelines.runner import Progress, Runner, Silent
 from pipelines.scoring.house import HouseRules
+from pipelines.scoring.in_force import CHAMPION, InForce, check_scorable
 from pipelines.scoring.places import Deployment
-from pipelines.scoring.score import CenterResult, Scorer, check_scorable
-from pipelines.scoring.scores import current_scores, read_scores
+from pipelines.scoring.results import CenterResult
+from pipelines.scoring.score import score_center
+from pipelines.scoring.scorer import Scorer
 from pipelines.workspace import Workspace
 from registry.export import import_package
 from registry.package import ModelPackage
@@ -76,9 +78,9 @@ class CarriedDeployment(Deployment):
     images: Path = Path()
     house: HouseRules = field(default_factory=HouseRules)
 
-    def ingest(self, center: str) -> IngestPlaces:
+    def ingest_into(self, center: str, store: Path) -> IngestPlaces:
         """The folders that intake and ingest work in."""
-        places = super().ingest(center)
+        places = super().ingest_into(center, store)
         return IngestPlaces(**{**vars(places), "raw": {center: self.images}})
 
     def section(self, center: str) -> Center:
@@ -173,14 +175,14 @@ def score_carried(
     check_scorable(package, "the package")
     deployment = CarriedDeployment(Workspace(work.resolve()), images.resolve(), rules)
     told = progress or Silent()
-    scorer = CarriedScorer(deployment, _version(package), package, runner, told, ScoringSection(), house=rules)
+    force = InForce(version=_version(package), package=package, role=CHAMPION)
+    scorer = CarriedScorer(deployment, force, runner, told, ScoringSection(), house=rules)
     scorer.rules()  # complains before anything is written
     with exclusive(deployment.workspace.state / "deployment.lock", "radmill score"):
-        result = scorer.center(HOSPITAL)
+        result = score_center(scorer, HOSPITAL)
         if result.problem:
             raise HospitalUnreadError(result.problem.partition("remedy:")[0].strip(), where=images.name)
-        history = read_scores(deployment.scores, HOSPITAL)
-        table = current_scores(history[history["package"] == package.digest])[list(COLUMNS)]
+        table = scorer.own_scores(HOSPITAL)[list(COLUMNS)]
         if with_ids:
             table = _with_ids(table, scorer, deployment)
         _write(out, table.assign(trust=believed.trust), private=with_ids)
@@ -202,7 +204,7 @@ def _version(package: ModelPackage) -> ModelVersion:
 
 def _with_ids(table: pd.DataFrame, scorer: CarriedScorer, deployment: CarriedDeployment) -> pd.DataFrame:
     section = deployment.section(HOSPITAL)
-    data = read_center(deployment.ingest(HOSPITAL), HOSPITAL, section, scorer.rules(), labelled=False)
+    data = read_center(deployment.ingest(HOSPITAL, scorer.rules()), HOSPITAL, section, scorer.rules(), labelled=False)
     own = {data.pseudonym(name): name for name in data.patients()} if data is not None else {}
     return table.assign(**{PATIENT: table["case_id"].map(own)})
 

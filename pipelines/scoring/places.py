@@ -1,4 +1,8 @@
-"""Where scoring keeps its things: a root of its own, one folder a hospital, so that none can hold up another."""
+"""Where scoring keeps its things: a root of its own, one folder a hospital, so that none can hold up another.
+
+A hospital's cases are kept by the rules they were read under. So a package finds them as it always read them, whatever
+other packages came into force or went; packages with equal rules share a store.
+"""
 
 import json
 from dataclasses import dataclass
@@ -8,8 +12,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from featurestore.errors import InputError
 from featurestore.files import write_json
+from featurestore.fingerprints import digest
 from pipelines.ingest.places import IngestPlaces
 from pipelines.ingest.pseudonyms import create_key, key_id, key_path, load_key
+from pipelines.params import CaseRules
 from pipelines.params.base import Name
 from pipelines.params.data import Center
 from pipelines.workspace import Workspace
@@ -48,21 +54,34 @@ class Deployment:
         """All that was derived from one hospital's files."""
         return self.workspace.deployment / "centers" / center
 
-    def features(self, center: str, settings: str) -> Path:
-        """Features under settings with this fingerprint; packages with the same settings share them."""
-        return self.center(center) / "features" / settings[:16]
+    def features(self, center: str, rules: CaseRules, settings: str) -> Path:
+        """Features under rules and settings with this fingerprint; packages with the same ones share them."""
+        return self.store(center, rules) / "features" / settings[:16]
 
-    def ingest(self, center: str) -> IngestPlaces:
+    def store(self, center: str, rules: CaseRules) -> Path:
+        """All that was derived from one hospital's files under these rules."""
+        return self.center(center) / "rules" / rules_digest(rules)[:16]
+
+    def stores(self, center: str) -> list[Path]:
+        """Returns the stores that a hospital has, whether their packages are in force or not."""
+        return sorted(path for path in (self.center(center) / "rules").glob("*") if path.is_dir())
+
+    def ingest(self, center: str, rules: CaseRules) -> IngestPlaces:
         """The folders that intake and ingest work in."""
-        root = self.center(center)
+        return self.ingest_into(center, self.store(center, rules))
+
+    def ingest_into(self, center: str, store: Path) -> IngestPlaces:
+        """The folders that intake and ingest work in, of one of the hospital's stores."""
+        index = self.workspace.private / "index" / "incoming"
         return IngestPlaces(
             raw={center: self.workspace.incoming / center},
-            intake=root / "intake",
-            cases=root / "cases",
-            views=root / "views",
-            outcomes=root / "outcomes",
+            intake=self.center(center) / "intake",
+            cases=store / "cases",
+            views=store / "views",
+            outcomes=store / "outcomes",
             keys=self.workspace.keys,
-            index=self.workspace.private / "index" / "incoming",
+            index=index,
+            stored=index / "cases" / store.name,
         )
 
     def hospitals(self) -> list[str]:
@@ -84,3 +103,13 @@ class Deployment:
         key = load_key(keys, center) if key_path(keys, center).exists() else create_key(keys, center)
         write_json(record, {"key_id": key_id(key)})
         return Center(key_id=key_id(key))
+
+
+def rules_digest(rules: CaseRules) -> str:
+    """Returns what names a store: all that decides cases, but for who withdrew, which may change at any time.
+
+    Defaults are left out, so that a setting that a later release adds makes no store of an old package anew.
+    """
+    plain = rules.model_dump(mode="json", exclude_defaults=True)
+    cohort = {name: value for name, value in plain.pop("cohort", {}).items() if name != "withdrawn"}
+    return digest({**plain, "cohort": cohort})

@@ -26,6 +26,9 @@ SCORES = TableSchema(
         Column(name="probability", kind="float", description="probability of the positive class"),
         Column(name="threshold", kind="float", description="operating point from the training patients"),
         Column(name="positive", kind="boolean", description="probability at or above the threshold"),
+        Column(name="role", kind="string", description="what the version was then: champion, challenger or standby"),
+        Column(name="distance", kind="float", description="how far from the patients that the model was made from"),
+        Column(name="doubts", kind="string", description="codes of why the score may not be trusted, joined by ;"),
     ),
 )
 
@@ -82,7 +85,7 @@ def append_scores(
 
     Args:
         root: The history's folder.
-        due: As `due_patients` returns them.
+        due: As `due_patients` returns them, with role, distance and doubts.
         probabilities: One a row of `due`, shape (n,).
         package: The package's digest.
         model: The registered model's name.
@@ -106,5 +109,9 @@ def append_scores(
 
 
 def read_scores(root: Path, center: str = "*") -> pd.DataFrame:
-    """Returns all scores ever given to a center's cases, or to all, sorted by center, case and package."""
-    return read_history(root, SCORES, center)
+    """Returns all scores ever given to a center's cases, or to all, sorted by center, case and package.
+
+    Scores of the time when champions alone scored, and nobody doubted them, lack the columns that tell of it.
+    """
+    history = read_history(root, SCORES, center)
+    return history.fillna({"role": "champion", "doubts": ""})

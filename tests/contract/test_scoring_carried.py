@@ -112,6 +112,8 @@ def study_scores(cohort: Any, hospital: Path, package: Path, monkeypatch: pytest
         number=1, digest=loaded.digest, model="lr", training_set="0" * 64, state="champion", evidence=""
     )
     monkeypatch.setattr(Registry, "champion", lambda _: version)
+    monkeypatch.setattr(Registry, "challenger", lambda _: None)
+    monkeypatch.setattr(Registry, "previous", lambda _: None)
     monkeypatch.setattr(Registry, "package", lambda *_: loaded)
     assert score(cohort.workspace, ScoringSection(), SerialRunner()).is_clean
     table = pd.read_csv(cohort.workspace.deployment / "centers" / "harbor" / "scores.csv", float_precision="round_trip")

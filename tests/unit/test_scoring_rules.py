@@ -6,7 +6,7 @@ import pytest
 
 from pipelines.params import load_operation
 from pipelines.record import FEATURE_SET
-from pipelines.scoring.score import OtherFeatureSetError, case_rules, check_feature_set
+from pipelines.scoring.in_force import OtherFeatureSetError, case_rules, check_feature_set
 
 RULES = {
     "cohort": {"include": [{"column": "age", "minimum": 18, "reason": "adults"}], "withdrawn": ["old"]},

@@ -1,0 +1,205 @@
+"""One version and one hospital: reads the cases under the package's own rules and settings, and scores those due."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from featurestore.harmonization import Adapter
+from featurestore.tables import read_frame
+from pipelines.execution.extract import ExtractPlaces, extract_cases
+from pipelines.ingest.ingest import ingest_centers
+from pipelines.ingest.intake import intake_centers
+from pipelines.models.predicting import CaseInputs, StoredCases, predict_cases
+from pipelines.params import CaseRules
+from pipelines.params.operation import ScoringSection
+from pipelines.radiomics.settings import ExtractionSettings
+from pipelines.runner import Progress, Runner
+from pipelines.scoring.adapters import cases_needed, kept_adapter, neutral_adapter
+from pipelines.scoring.freezing import FrozenList, chosen_list, frozen_list
+from pipelines.scoring.in_force import CHAMPION, InForce, case_rules
+from pipelines.scoring.patient_rows import of_part, patient_rows
+from pipelines.scoring.places import Deployment
+from pipelines.scoring.results import Counts
+from pipelines.scoring.scores import append_scores, current_scores, due_patients, read_scores
+from registry.ledger import Event
+from registry.package import ModelPackage
+from registry.parts import Part
+
+THRESHOLD = "youden"
+WAITING = "not_harmonized"
+"""Cases that have their features and wait until enough of their hospital's are here, or lack a covariate."""
+
+UNHARMONIZED = "unharmonized:"
+"""Stands before the inputs of a score that was given before the hospital's list of cases was fixed."""
+
+REFUSED = ("refused", "failed")
+AT_A_TIME = 500
+"""So many cases are predicted and written down together: what a run that dies has to do again."""
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A version in force and where its work lies.
+
+    Args:
+        deployment: The folders.
+        force: The version, its package and its role.
+        runner: Runs the cases.
+        progress: Is told how it goes.
+        scoring: How cases are taken and scored.
+        withdrawn: Pseudonyms of patients who withdrew.
+        events: The ledger.
+        fixes_list: Whether it may fix the list of cases that a hospital's shift is estimated from.
+    """
+
+    deployment: Deployment
+    force: InForce
+    runner: Runner
+    progress: Progress
+    scoring: ScoringSection
+    withdrawn: tuple[str, ...] = ()
+    events: tuple[Event, ...] = ()
+    fixes_list: bool = True
+
+    @property
+    def package(self) -> ModelPackage:
+        """The version's package."""
+        return self.force.package
+
+    def rules(self) -> CaseRules:
+        """Returns what decides how the hospital's files become cases."""
+        return case_rules(self.package.manifest, self.withdrawn)
+
+    def take_in(self, center: str) -> None:
+        """Lists and hashes what the hospital has sent; done once for all versions."""
+        places, section = self.deployment.ingest(center, self.rules()), self.deployment.section(center)
+        intake_centers(places, {center: section}, self.progress, self.scoring.quiet_s)
+
+    def score(self, center: str) -> Counts:
+        """Scores one hospital's due cases of those that were taken in."""
+        self._read(center)
+        patients = self._marked(self.patients(center))
+        due = due_patients(patients, read_scores(self.deployment.scores, center), self.package.digest)
+        n_scored = sum(self._append(rows) for rows in _batches(due))
+        return self._counts(center, n_scored, len(patients), len(due) - n_scored)
+
+    def patients(self, center: str) -> pd.DataFrame:
+        """Returns one row a patient who has all that the model needs: key, inputs, features."""
+        rules = self.rules()
+        views = self.deployment.ingest(center, rules).views
+        return patient_rows(self.package, self.features(center), views, rules.ingest.clinical)
+
+    def features(self, center: str) -> Path:
+        """Returns where the hospital's features under the package's rules and settings lie."""
+        settings = str(self.package.manifest["extraction"]["fingerprint"])
+        return self.deployment.features(center, self.rules(), settings)
+
+    def own_scores(self, center: str) -> pd.DataFrame:
+        """Returns the hospital's current scores under the package, without those of patients who withdrew."""
+        history = read_scores(self.deployment.scores, center)
+        is_own = history["package"] == self.package.digest
+        return current_scores(history[is_own & ~history["case_id"].isin(self.withdrawn)])
+
+    def _read(self, center: str) -> None:
+        rules = self.rules()
+        places, sections = self.deployment.ingest(center, rules), {center: self.deployment.section(center)}
+        ingest_centers(
+            places, rules, sections, self.runner, self.progress, quiet_s=self.scoring.quiet_s, labelled=False
+        )
+        extraction = self.package.manifest["extraction"]
+        settings = {phase: ExtractionSettings.from_mapping(s) for phase, s in extraction["by_phase"].items()}
+        extract_cases(
+            ExtractPlaces(
+                cases=places.cases,
+                views=places.views,
+                features=self.features(center),
+                parts=self.deployment.workspace.state / "parts" / "incoming" / center,
+            ),
+            settings,
+            str(extraction["engine"]),
+            str(self.package.manifest["feature_set"]),
+            self.runner,
+            self.progress,
+        )
+
+    def _append(self, due: pd.DataFrame) -> int:
+        p = predict_cases(self.package, self._inputs(due)).p
+        told = ~np.isnan(p)
+        if not told.any():
+            return 0
+        return append_scores(
+            self.deployment.scores,
+            due[told].assign(role=self.force.role, distance=np.nan, doubts=""),
+            p[told],
+            package=self.package.digest,
+            model=self.force.version.model,
+            version=self.force.version.number,
+            threshold=self.package.thresholds[THRESHOLD],
+        )
+
+    def _inputs(self, due: pd.DataFrame) -> CaseInputs:
+        """Returns the due patients of one hospital, with their features and stored images."""
+        center = str(due["center"].iloc[0])
+        places = self.deployment.ingest(center, self.rules())
+        return CaseInputs(
+            center=due["center"].to_numpy(np.str_),
+            case_id=due["case_id"].to_numpy(np.str_),
+            features=lambda part: of_part(due, self.package, part),
+            adapters=lambda part, _wide: self._adapters(part, center),
+            cases=StoredCases(folder=places.cases, rows=read_frame(places.views / "cases")),
+        )
+
+    def _adapters(self, part: Part, center: str) -> tuple[dict[str, Adapter], list[str]]:
+        """Returns the hospital's shift, estimated once from its fixed list of cases; or the hospital, if it waits."""
+        folder, rows = self.deployment.center(center), self.patients(center)
+        chosen = self._list(center, rows)
+        if chosen is None:
+            is_withheld = self.scoring.before_freeze == "withhold"
+            return ({}, [center]) if is_withheld else ({center: neutral_adapter(part, center)}, [])
+        own = rows[rows["case_id"].isin(chosen.cases)]
+        X = own[list(part.features)].to_numpy(dtype=np.float64)
+        return {center: kept_adapter(folder / "adapters", part, X, center, own)}, []
+
+    def _list(self, center: str, rows: pd.DataFrame) -> FrozenList | None:
+        folder = self.deployment.center(center)
+        if not self.fixes_list:
+            return frozen_list(folder, center, self.events)
+        least, asked = cases_needed(self.package), self.scoring.freeze_after
+        needed = least if asked is None else asked and max(asked, least)
+        return chosen_list(folder, center, self.events, rows["case_id"].tolist(), needed)
+
+    def _marked(self, patients: pd.DataFrame) -> pd.DataFrame:
+        """Marks the inputs of scores that a model which harmonizes gives before it can, so that they are given anew."""
+        if patients.empty or not cases_needed(self.package):
+            return patients
+        if self._list(str(patients["center"].iloc[0]), patients) is not None:
+            return patients
+        return patients.assign(inputs=UNHARMONIZED + patients["inputs"].astype(str))
+
+    def _counts(self, center: str, n_scored: int, n_patients: int, n_waiting: int) -> Counts:
+        return Counts(
+            n_scored=n_scored,
+            n_before=n_patients - n_scored - n_waiting,
+            n_positive=int(self.own_scores(center)["positive"].sum()),
+            refused={**self._refused(center), **({WAITING: n_waiting} if n_waiting else {})},
+        )
+
+    def _refused(self, center: str) -> dict[str, int]:
+        tables = (self.deployment.ingest(center, self.rules()).views / "qc", self.features(center) / "qc")
+        frames = [frame for root in tables if len(frame := read_frame(root))]
+        rows = pd.concat(frames) if frames else pd.DataFrame(columns=["status", "code"])
+        counts = rows.loc[rows["status"].isin(REFUSED), "code"].value_counts()
+        return {str(code): int(n) for code, n in counts.items()}
+
+
+def list_keeper(champion: InForce, own: InForce) -> bool:
+    """Returns whether a version may fix a hospital's list: the champion, or another while the champion needs none."""
+    return own.role == CHAMPION or not cases_needed(champion.package)
+
+
+def _batches(due: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    for first in range(0, len(due), AT_A_TIME):
+        yield due.iloc[first : first + AT_A_TIME]
