@@ -1,5 +1,6 @@
 """Everything about one center that is known before an image is read: its cases, patients and who belongs."""
 
+import stat
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -130,9 +131,22 @@ def _check_match(found: Found, clinical: ClinicalTable, center: str) -> None:
 
 
 def _moving(root: Path, quiet_s: float) -> set[str]:
-    """Returns the folders in which any file, an unfinished one too, was changed within the last `quiet_s` seconds."""
+    """Returns the folders in which any file, an unfinished one too, was changed within the last `quiet_s` seconds.
+
+    A file's time may run ahead of the clock, on another machine or after the clock was set back. By up to `quiet_s` it
+    counts as young; what is dated further ahead would wait for ever, and says nothing of when it was written.
+    """
     if quiet_s <= 0:
         return set()
-    since = time.time() - quiet_s
-    young = [path for path in root.rglob("*") if path.is_file() and path.stat().st_mtime > since]
+    now = time.time()
+    young = [path for path in root.rglob("*") if abs(_modified(path) - now) < quiet_s]
     return {"" if path.parent == root else path.parent.relative_to(root).as_posix() for path in young}
+
+
+def _modified(path: Path) -> float:
+    """Returns when a file was changed; minus infinity for a folder, and for what went away meanwhile."""
+    try:
+        found = path.stat()
+    except OSError:
+        return float("-inf")
+    return found.st_mtime if stat.S_ISREG(found.st_mode) else float("-inf")

@@ -3,8 +3,10 @@
 Only the champion is acted upon. A version beside it that cannot score here is told by name and disturbs nothing.
 """
 
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from featurestore.errors import InputError, RadmillError
 from featurestore.views import FeatureService
@@ -84,8 +86,8 @@ def versions_in_force(registry: Registry) -> Force:
     for version, role in _beside(registry, champion):
         try:
             shadow.append(_loaded(registry, version, role))
-        except RadmillError as error:
-            notes.append(absence(role, version, one_line(error)))
+        except (RadmillError, OSError) as error:
+            notes.append(absence(role, version, problem_of(error)))
     return Force(champion=first, shadow=tuple(shadow), notes=tuple(notes))
 
 
@@ -94,9 +96,16 @@ def absence(role: str, version: ModelVersion, why: str) -> str:
     return f"{role} version {version.number} ({version.model}) does not score: {why}"
 
 
-def one_line(error: Exception) -> str:
-    """Returns an error's message on one line."""
-    return str(error).replace("\n", " ")
+def problem_of(error: Exception) -> str:
+    """Returns an error's message on one line; of one that radmill did not foresee only kind and place.
+
+    The text of such an error could name a patient.
+    """
+    if isinstance(error, RadmillError):
+        return str(error).replace("\n", " ")
+    frame = traceback.extract_tb(error.__traceback__)[-1:]
+    where = "".join(f" at {Path(one.filename).name}:{one.lineno}" for one in frame)
+    return f"{type(error).__name__}{where}, a fault of radmill or of this machine"
 
 
 def _beside(registry: Registry, champion: ModelVersion) -> Iterator[tuple[ModelVersion, str]]:

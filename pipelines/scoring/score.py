@@ -8,12 +8,11 @@ from dataclasses import asdict, replace
 
 import pandas as pd
 
-from featurestore.errors import RadmillError
 from featurestore.files import write_text
 from pipelines.params import load_operation
 from pipelines.params.operation import ScoringSection
 from pipelines.runner import Progress, Runner, Silent
-from pipelines.scoring.in_force import Force, InForce, absence, one_line, versions_in_force
+from pipelines.scoring.in_force import Force, InForce, absence, problem_of, versions_in_force
 from pipelines.scoring.places import Deployment, check_center_name
 from pipelines.scoring.results import CenterResult, Counts, ScoreSummary, ShadowResult
 from pipelines.scoring.scorer import UNHARMONIZED, Scorer, list_keeper
@@ -64,8 +63,8 @@ def score_center(scorer: Scorer, center: str) -> CenterResult:
         scorer.take_in(center)
         counts = scorer.score(center)
         _write_csv(scorer.deployment, center, scorer.own_scores(center))
-    except RadmillError as error:
-        return CenterResult(center=center, problem=one_line(error))
+    except Exception as error:  # whatever one hospital's files do to the code, the others have their scores
+        return CenterResult(center=center, problem=problem_of(error))
     return CenterResult(center=center, **asdict(counts))
 
 
@@ -77,8 +76,8 @@ def _with_shadow(scorer: Scorer, result: CenterResult) -> CenterResult:
     counts, problem = Counts(), ""
     try:
         counts = scorer.score(result.center)
-    except (RadmillError, ImportError, MemoryError) as error:
-        problem = one_line(error) or type(error).__name__
+    except Exception as error:  # nothing in the shadow may reach the champion's results
+        problem = problem_of(error)
     found = ShadowResult(version=version.number, model=version.model, role=role, problem=problem, **asdict(counts))
     return replace(result, shadow=(*result.shadow, found))
 
