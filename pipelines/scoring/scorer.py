@@ -97,11 +97,15 @@ class Scorer:
         settings = str(self.package.manifest["extraction"]["fingerprint"])
         return self.deployment.features(center, self.rules(), settings)
 
-    def own_scores(self, center: str) -> pd.DataFrame:
-        """Returns the hospital's current scores under the package, without those of patients who withdrew."""
+    def history(self, center: str) -> pd.DataFrame:
+        """Returns all scores ever given to the hospital's cases, without those of patients who withdrew."""
         history = read_scores(self.deployment.scores, center)
-        is_own = history["package"] == self.package.digest
-        return current_scores(history[is_own & ~history["case_id"].isin(self.withdrawn)])
+        return history[~history["case_id"].isin(self.withdrawn)]
+
+    def own_scores(self, center: str) -> pd.DataFrame:
+        """Returns the hospital's current scores under the package."""
+        history = self.history(center)
+        return current_scores(history[history["package"] == self.package.digest])
 
     def _read(self, center: str) -> None:
         rules = self.rules()
