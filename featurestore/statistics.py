@@ -71,6 +71,19 @@ def quantiles(values: NDArray[np.float64], n: int = N_QUANTILES) -> NDArray[np.f
     return rounded[0] if values.ndim == 1 else rounded
 
 
+def order_statistics(values: NDArray[np.float64], limit: int) -> NDArray[np.float64]:
+    """Returns the finite values, rising: all up to `limit`, else so many evenly spaced ones, both ends among them.
+
+    Args:
+        values: Shape (n,).
+        limit: How many at most; at least 2.
+    """
+    rising = np.sort(values[np.isfinite(values)])
+    if len(rising) <= limit:
+        return rising
+    return rising[np.round(np.linspace(0, len(rising) - 1, limit)).astype(np.int64)]
+
+
 def _significant(values: NDArray[np.float64]) -> NDArray[np.float64]:
     texts = [float(f"{value:.{SIGNIFICANT_DIGITS}g}") for value in values.ravel()]
     return np.array(texts).reshape(values.shape)

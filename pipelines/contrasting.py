@@ -18,7 +18,17 @@ CONFIDENCE = 0.95
 METRICS = ("auc", "average_precision", "brier", "calibration_slope")
 COHORTS = ("training", "internal", "external")
 ABSENT = "absent"
-_OF_THE_FIT = ("drift", "files", "metrics_oof", "thresholds", "features", "members", "golden")
+_OF_THE_FIT = (
+    "acquisition",
+    "drift",
+    "files",
+    "metrics_oof",
+    "thresholds",
+    "features",
+    "members",
+    "golden",
+    "reference",
+)
 """Parts of a manifest that differ whenever anything does, or have a place of their own here."""
 
 

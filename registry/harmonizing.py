@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from featurestore.covariates import lacking_covariates
 from featurestore.harmonization import Adapter, Combat, CombatRules
 from registry.parts import Part
-from registry.predict import predict
+from registry.predict import predict, transform
 
 Floats = NDArray[np.float64]
 
@@ -74,3 +74,22 @@ def predict_at_centers(
     if not package.is_harmonized:
         return predict(package, X)
     return predict(package, Harmonizer(package).moved(X, center, adapters or {}))
+
+
+def components_at_centers(
+    package: Part, X: Floats, center: NDArray[np.str_], adapters: Mapping[str, Adapter] | None = None
+) -> Floats:
+    """Returns what reaches the estimator of a tabular package for rows of known centers, shape (n, k).
+
+    Args:
+        package: A tabular package or member.
+        X: Features as measured, in the package's order, shape (n, p).
+        center: The center of each row, shape (n,).
+        adapters: The shifts of centers that were not in the fit.
+
+    Raises:
+        UnseenCenterError: The package harmonizes, and a row's center is in neither the fit nor the adapters.
+        CovariateMissingError: The package keeps a covariate that a row lacks.
+    """
+    rows = Harmonizer(package).moved(X, center, adapters or {}) if package.is_harmonized else X
+    return transform(package, np.ascontiguousarray(rows, dtype=np.float64))

@@ -57,7 +57,6 @@ class Candidates:
             "training_set": training_set,
             "label": "her2",
             "thresholds": {"youden": 0.5, "sensitivity_90": 0.25},
-            "drift": {},
             "metrics_oof": {"auc": 0.75},
             "release": "0.1.0",
         }

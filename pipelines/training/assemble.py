@@ -27,6 +27,7 @@ from pipelines.stored_views import (
     view_frame,
     view_notes,
 )
+from pipelines.training.acquisitions import acquisition_of
 from pipelines.training.dealing import dealt_together
 from pipelines.training.repeated import repeated_rows
 from pipelines.training.splits import SIDES, side
@@ -176,7 +177,14 @@ def _record(
         "split": _split_rule(params.split),
         "left_out": left_out,
         "counts": _counts(rows),
+        "acquisition": _acquisition(workspace, params, service, rows),
     }
+
+
+def _acquisition(workspace: Workspace, params: Params, service: FeatureService, rows: pd.DataFrame) -> dict[str, Any]:
+    """Returns how the images behind the columns were acquired; nothing where no column is of an image read here."""
+    phases = [phase for part in service.parts if part.view == "radiomics" for phase in part.phases]
+    return acquisition_of(workspace, service_centers(params, service.name), rows, phases) if phases else {}
 
 
 def _rules(params: Params) -> dict[str, Any]:

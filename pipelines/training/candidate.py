@@ -15,7 +15,7 @@ from pipelines.models.steps import RowFacts
 from pipelines.params.modelling import Model
 from pipelines.record import installed
 from pipelines.training.card import card
-from pipelines.training.manifests import drift, golden_inputs, phases_of
+from pipelines.training.manifests import golden_inputs, phases_of
 from pipelines.training.out_of_fold import (
     DIGITS,
     out_of_fold_metrics,
@@ -23,8 +23,10 @@ from pipelines.training.out_of_fold import (
     told_recalibration,
     write_out_of_fold,
 )
+from pipelines.training.references import tabular_reference
 from pipelines.training.tune import Tuned, TuneSummary
 from registry.package import save_package
+from registry.parts import Part
 
 
 def write_candidate(
@@ -42,10 +44,10 @@ def write_candidate(
     """
     part = whole.part(TRAINING)
     metrics = out_of_fold_metrics(tuned)
-    manifest = tabular_manifest(name, whole, part, settings, tuned, metrics) | {
+    manifest = tabular_manifest(name, whole, settings, tuned, metrics) | {
         "thresholds": thresholds(tuned.flattering, target_sensitivity)
     }
-    digest = save_package(folder / "package", manifest, tuned.model.to_arrays(), golden_inputs(part.X), card(manifest))
+    digest, manifest = save_tabular(folder / "package", manifest, whole, tuned)
     write_out_of_fold(folder, part, tuned)
     write_json(folder / "search.json", told_search(tuned))
     write_json(folder / "components.json", told_components(part, tuned))
@@ -65,10 +67,21 @@ def write_candidate(
     )
 
 
+def save_tabular(
+    folder: Path, manifest: dict[str, Any], whole: TrainingSet, tuned: Tuned
+) -> tuple[str, dict[str, Any]]:
+    """Writes the package of a model on components, and returns its digest and its whole manifest."""
+    arrays = tuned.model.to_arrays()
+    told = tabular_reference(Part(manifest=manifest, arrays=arrays), whole, tuned)
+    full = {**manifest, **told.manifest}
+    golden = golden_inputs(whole.part(TRAINING).X)
+    return save_package(folder, full, {**arrays, **told.arrays}, golden, card(full)), full
+
+
 def tabular_manifest(
-    name: str, whole: TrainingSet, part: TrainingSet, settings: Model, tuned: Tuned, metrics: dict[str, Any]
+    name: str, whole: TrainingSet, settings: Model, tuned: Tuned, metrics: dict[str, Any]
 ) -> dict[str, Any]:
-    """Returns the manifest of a model on components, its thresholds left out."""
+    """Returns the manifest of a model on components, its thresholds and its reference left out."""
     record, values = whole.record, tuned.best.values
     phases = phases_of(record["service"])
     rules = record["rules"]
@@ -89,7 +102,6 @@ def tabular_manifest(
         "feature_set": record["feature_set"],
         "training_set": whole.digest,
         "label": record["label"],
-        "drift": drift(part, tuned),
         "metrics_oof": metrics,
         "release": installed("radmill")["radmill"],
         **_harmonization(tuned),

@@ -31,11 +31,11 @@ def card(manifest: dict[str, Any]) -> str:
         "each fold recalibrated without its patients",
         f"- {_recalibrated(model['recalibration'])}",
         "- thresholds " + ", ".join(f"{name} {_shown(value)}" for name, value in manifest["thresholds"].items()),
+        *_reference(manifest),
         "",
         "## Limits",
         "- Results on internal and external patients are evidence of a registered version, not part of this card.",
-        "- Use it on images made and outlined as the case rules in the manifest say; drift quantiles tell when they "
-        "are not.",
+        "- Use it on images made and outlined as the case rules in the manifest say; scoring doubts the others.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -65,11 +65,12 @@ def deep_card(manifest: dict[str, Any]) -> str:
         "each fold recalibrated with two numbers from the others",
         f"- {_recalibrated(model['recalibration'])}",
         "- thresholds " + ", ".join(f"{name} {_shown(value)}" for name, value in manifest["thresholds"].items()),
+        *_reference(manifest),
         "",
         "## Limits",
         "- Results on internal and external patients are evidence of a registered version, not part of this card.",
-        "- Use it on images made and outlined as the case rules in the manifest say; nothing here notices by itself "
-        "that images are of another kind.",
+        "- Use it on images made and outlined as the case rules in the manifest say; scoring looks at how they were "
+        "acquired, but nothing looks at what the network makes of them.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -110,12 +111,40 @@ def _plain_card(manifest: dict[str, Any], seen: str) -> str:
         "each fold recalibrated without its patients",
         f"- {_recalibrated(model['recalibration'])}",
         "- thresholds " + ", ".join(f"{name} {_shown(value)}" for name, value in manifest["thresholds"].items()),
+        *_reference(manifest),
         "",
         "## Limits",
         "- Results on internal and external patients are evidence of a registered version, not part of this card.",
         "- A value that no training patient had counts as missing.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _reference(manifest: dict[str, Any]) -> list[str]:
+    """Returns what doubt and drift are measured against; nothing where the package remembers nothing."""
+    told = manifest.get("reference")
+    if not told:
+        return []
+    rows = {"internal": "internal patients, who trained nothing", "out_of_fold": "cross-validation's held-out patients"}
+    lines = [
+        "",
+        "## Reference",
+        f"- doubt about a score: {told['negative']} negative and {told['positive']} positive {rows[told['rows']]}",
+    ]
+    if told.get("distances"):
+        lines.append(f"- distance from training: {told['distances']} {rows[told['distance_rows']]}")
+    return lines + [f"- images, {phase}: {_acquired(one)}" for phase, one in manifest.get("acquisition", {}).items()]
+
+
+def _acquired(told: dict[str, Any]) -> str:
+    spans = {"spacing_x_mm": "in plane", "spacing_z_mm": "between slices", "kvp": "tube voltage"}
+    units = {"kvp": "kV"}
+    known = {name: values for name in spans if (values := told["numbers"].get(name))}
+    parts = [f"{spans[n]} {v[0]:g}–{v[-1]:g} {units.get(n, 'mm')}" for n, v in known.items()]
+    for name in ("kernel", "manufacturer"):
+        said = [value for value in told["categories"].get(name, {}) if value]
+        parts += [f"{name} {', '.join(said)}"] if said else []
+    return f"{told['n']}; " + "; ".join(parts)
 
 
 def _recalibrated(found: dict[str, Any]) -> str:

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurestore.files import sweep, write_bytes, write_json
-from featurestore.statistics import probabilities, quantiles
-from featurestore.training_sets import TRAINING, TrainingSet
+from featurestore.training_sets import INTERNAL, TRAINING, TrainingSet
 from pipelines.models.gradcam import attention
 from pipelines.models.resnet import Patches
 from pipelines.params.deep import DeepModel
@@ -22,6 +21,7 @@ from pipelines.training.out_of_fold import (
     told_recalibration,
     write_out_of_fold,
 )
+from pipelines.training.references import acquisition_of_phases, score_reference
 from pipelines.training.train_deep import DeepSummary, Learned
 from registry.package import save_package
 
@@ -38,6 +38,7 @@ def write_deep_candidate(
     settings: DeepModel,
     learned: Learned,
     patches: Patches,
+    internal: Patches,
     target_sensitivity: float,
 ) -> DeepSummary:
     """Writes everything under `data/models/<name>/` and removes what else lies there.
@@ -49,6 +50,7 @@ def write_deep_candidate(
         settings: The model's section of `params.yaml`.
         learned: What training gave.
         patches: Of the training patients, shape (n, c, …).
+        internal: Of the internal patients, shape (m, c, …).
         target_sensitivity: The second operating point, next to Youden's.
     """
     part = whole.part(TRAINING)
@@ -56,7 +58,10 @@ def write_deep_candidate(
     manifest = _manifest(name, whole, settings, learned, metrics) | {
         "thresholds": thresholds(learned.flattering, target_sensitivity)
     }
-    arrays = learned.network.to_arrays()
+    p = learned.network.predict(internal).astype(np.float64) if len(internal) else np.empty(0)
+    reference = score_reference(whole.part(INTERNAL).y, p, learned)
+    manifest |= {**reference.manifest, "acquisition": acquisition_of_phases(whole, learned.recipe.phases)}
+    arrays = learned.network.to_arrays() | reference.arrays
     digest = save_package(folder / "package", manifest, arrays, np.empty((0, 0)), deep_card(manifest))
     write_out_of_fold(folder, part, learned)
     write_json(folder / "search.json", _search(settings, learned))
@@ -104,7 +109,6 @@ def _manifest(
         "feature_set": record["feature_set"],
         "training_set": whole.digest,
         "label": record["label"],
-        "drift": _drift(learned),
         "metrics_oof": metrics,
         "release": installed("radmill")["radmill"],
     }
@@ -116,16 +120,6 @@ def _hyperparameters(settings: DeepModel, learned: Learned) -> dict[str, object]
     )
     weights = {} if settings.weights is None else {"weights": settings.weights.sha256}
     return {**told, **weights, "epochs": learned.n_epochs}
-
-
-def _drift(learned: Learned) -> dict[str, Any]:
-    return {
-        "probabilities": probabilities().tolist(),
-        "features": {},
-        "missing": {},
-        "score": quantiles(learned.flattering.mean).tolist(),
-        "n": len(learned.nested.y),
-    }
 
 
 def _search(settings: DeepModel, learned: Learned) -> dict[str, Any]:

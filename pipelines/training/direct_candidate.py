@@ -13,8 +13,10 @@ from pipelines.training.card import direct_card
 from pipelines.training.direct import Fitted
 from pipelines.training.manifests import common_manifest, golden_inputs
 from pipelines.training.out_of_fold import DIGITS, told_recalibration, write_out_of_fold
+from pipelines.training.references import tabular_reference
 from pipelines.training.tune import TuneSummary
 from registry.package import save_package
+from registry.parts import Part
 
 FILES = ("oof.parquet", "oof_folds.parquet", "search.json", "summary.json")
 
@@ -33,10 +35,13 @@ def write_direct_candidate(
         target_sensitivity: The second operating point, next to Youden's.
     """
     part = whole.part(TRAINING)
-    common = common_manifest(whole, part, fitted, target_sensitivity)
+    common = common_manifest(whole, fitted, target_sensitivity)
     manifest = {**common, "kind": "tabular", "model": _model(name, settings, fitted)}
     arrays = fitted.model.to_arrays()
-    digest = save_package(folder / "package", manifest, arrays, golden_inputs(part.X), direct_card(manifest))
+    told = tabular_reference(Part(manifest=manifest, arrays=arrays), whole, fitted)
+    manifest |= told.manifest
+    golden = golden_inputs(part.X)
+    digest = save_package(folder / "package", manifest, arrays | told.arrays, golden, direct_card(manifest))
     write_out_of_fold(folder, part, fitted)
     write_json(folder / "search.json", told_search(fitted))
     odds = _odds(fitted, settings, len(part.y), int(part.y.sum())) if settings.estimator == "clinical" else None

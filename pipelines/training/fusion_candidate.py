@@ -11,13 +11,13 @@ from featurestore.training_sets import TRAINING, TrainingSet
 from pipelines.models.base import Floats
 from pipelines.models.direct import Stack
 from pipelines.params.modelling import Model, Reduction
-from pipelines.training.candidate import tabular_manifest, told_components
+from pipelines.training.candidate import save_tabular, tabular_manifest, told_components
 from pipelines.training.candidate import told_search as told_trials
-from pipelines.training.card import card, fusion_card
+from pipelines.training.card import fusion_card
 from pipelines.training.crossval import OutOfFold
 from pipelines.training.direct_candidate import told_search
 from pipelines.training.fuse import EARLY, Fused
-from pipelines.training.manifests import common_manifest, golden_inputs
+from pipelines.training.manifests import common_manifest
 from pipelines.training.members import Member, said_set
 from pipelines.training.out_of_fold import (
     DIGITS,
@@ -26,7 +26,9 @@ from pipelines.training.out_of_fold import (
     told_recalibration,
     write_out_of_fold,
 )
+from pipelines.training.references import stack_reference
 from registry.package import save_package
+from registry.parts import Part
 from registry.stacking import ESTIMATOR, with_prefix
 
 Manifest = dict[str, Any]
@@ -36,7 +38,7 @@ GOLDEN = 4
 SAID = (0.3, 0.5, 0.7, 0.4)
 """What networks say in golden inputs."""
 
-_OF_MEMBER = ("kind", "model", "features", "service", "training_set", "golden", "harmonization")
+_OF_MEMBER = ("kind", "model", "features", "service", "training_set", "golden", "harmonization", "reference")
 
 
 def write_fusion_candidate(folder: Path, name: str, fused: Fused, target: float) -> dict[str, object]:
@@ -83,15 +85,14 @@ def _write_early(folder: Path, name: str, fused: Fused, target: float) -> tuple[
     assert fused.early is not None
     tuned, whole = fused.early
     whole.save(folder / "training")
-    part = whole.part(TRAINING)
     settings = Model(
         service=name, estimator=fused.settings.estimator, reduction=Reduction(maximum=fused.settings.components)
     )
-    manifest = tabular_manifest(name, whole, part, settings, tuned, out_of_fold_metrics(fused)) | {
+    manifest = tabular_manifest(name, whole, settings, tuned, out_of_fold_metrics(fused)) | {
         "thresholds": thresholds(tuned.flattering, target)
     }
-    arrays = tuned.model.to_arrays()
-    return whole, manifest, save_package(folder / "package", manifest, arrays, golden_inputs(part.X), card(manifest))
+    digest, manifest = save_tabular(folder / "package", manifest, whole, tuned)
+    return whole, manifest, digest
 
 
 def _write_late(folder: Path, name: str, fused: Fused, target: float) -> tuple[TrainingSet, Manifest, str]:
@@ -100,13 +101,10 @@ def _write_late(folder: Path, name: str, fused: Fused, target: float) -> tuple[T
     stack = _stack(fused)
     told = [member.package.manifest for member in fused.members]
     features = {item["name"]: item for one in told for item in one["features"]}
-    common = common_manifest(whole, _known(whole.part(TRAINING), fused), fused, target)
-    drift = {key: {k: v for one in told for k, v in one["drift"][key].items()} for key in ("features", "missing")}
     manifest = {
-        **common,
+        **common_manifest(whole, fused, target),
         "kind": "fusion",
         "features": list(features.values()),
-        "drift": common["drift"] | drift,
         "members": [{key: one[key] for key in _OF_MEMBER if key in one} for one in told],
         "model": {
             "name": name,
@@ -120,6 +118,8 @@ def _write_late(folder: Path, name: str, fused: Fused, target: float) -> tuple[T
     arrays: dict[str, NDArray[Any]] = dict(stack.to_arrays())
     for number, member in enumerate(fused.members):
         arrays |= with_prefix(member.package.arrays, number)
+    reference = stack_reference(Part(manifest=manifest, arrays=arrays), whole, fused)
+    manifest, arrays = {**manifest, **reference.manifest}, arrays | reference.arrays
     golden = _golden(fused.members, list(features))
     text = fusion_card(manifest, [member.name for member in fused.members])
     return whole, manifest, save_package(folder / "package", manifest, arrays, golden, text)

@@ -4,21 +4,20 @@ from typing import Any
 
 import numpy as np
 
-from featurestore.statistics import probabilities, quantiles
+from featurestore.statistics import quantiles
 from featurestore.training_sets import TrainingSet
 from pipelines.models.base import Floats
 from pipelines.record import installed
-from pipelines.training.out_of_fold import DIGITS, Judged
+from pipelines.training.out_of_fold import Judged
 
 Manifest = dict[str, Any]
 
 
-def common_manifest(whole: TrainingSet, part: TrainingSet, judged: Judged, target: float) -> Manifest:
-    """Returns all but kind, model and what one kind alone has.
+def common_manifest(whole: TrainingSet, judged: Judged, target: float) -> Manifest:
+    """Returns all but kind, model, reference and what one kind alone has.
 
     Args:
         whole: The training set.
-        part: Its training side.
         judged: What cross-validation says.
         target: The second operating point, next to Youden's.
     """
@@ -35,7 +34,6 @@ def common_manifest(whole: TrainingSet, part: TrainingSet, judged: Judged, targe
         "feature_set": record["feature_set"],
         "training_set": whole.digest,
         "label": record["label"],
-        "drift": drift(part, judged),
         "metrics_oof": out_of_fold_metrics(judged),
         "release": installed("radmill")["radmill"],
         "thresholds": thresholds(judged.flattering, target),
@@ -45,22 +43,6 @@ def common_manifest(whole: TrainingSet, part: TrainingSet, judged: Judged, targe
 def phases_of(service: dict[str, Any]) -> list[str]:
     """Returns the phases of a service and of what is joined to it."""
     return list(dict.fromkeys(phase for part in (service, *service.get("joins", ())) for phase in part["phases"]))
-
-
-def drift(part: TrainingSet, judged: Judged) -> Manifest:
-    """Returns the distribution of features and scores, without any patient's row."""
-    features = quantiles(part.X)
-    return {
-        "probabilities": probabilities().tolist(),
-        "features": {name: row.tolist() for name, row in zip(part.names, features, strict=True)},
-        "missing": {
-            name: round(float(share), DIGITS)
-            for name, share in zip(part.names, np.isnan(part.X).mean(axis=0), strict=True)
-            if share > 0
-        },
-        "score": quantiles(judged.flattering.mean).tolist(),
-        "n": len(judged.nested.y),
-    }
 
 
 def golden_inputs(X: Floats) -> Floats:

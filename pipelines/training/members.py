@@ -206,6 +206,7 @@ def record_of(name: str, members: Sequence[Member], rows: pd.DataFrame) -> dict[
         "service": merged_service(name, [record["service"] for record in records]),
         "extraction": _merged_extraction([record["extraction"] for record in records]),
         "centers": sorted({center for record in records for center in record["centers"]}),
+        "acquisition": {k: told for record in records for k, told in record.get("acquisition", {}).items()},
         "left_out": {},
         "counts": [
             {"center": center, "split": split, "n": int(n), "positive": int(positive)}

@@ -19,7 +19,7 @@ from featurestore.errors import InputError
 from featurestore.files import sweep
 from featurestore.fingerprints import array_digest, digest
 from featurestore.tables import read_frame
-from featurestore.training_sets import TRAINING, TrainingSet
+from featurestore.training_sets import INTERNAL, TRAINING, TrainingSet
 from pipelines.evaluation.discrimination import auc
 from pipelines.models.patches import NoPatchError, Recipe, check_margin, cohort_patches
 from pipelines.models.resnet import Network, Patches
@@ -126,23 +126,25 @@ def train_deep(workspace: Workspace, params: Params, name: str, progress: Progre
     check_margin(recipe, params.margin.mm, params.margin.voxels, where=f"deep.{name}")
     whole = TrainingSet.load(workspace.training(settings.service))
     part = whole.part(TRAINING)
-    patches = training_patches(workspace, part, recipe)
+    patches, internal = (stored_patches(workspace, rows, recipe) for rows in (part, whole.part(INTERNAL)))
     start = starting_weights(workspace, settings, recipe)
     scratch = workspace.state / "deep"
     sweep(scratch, {path for model in params.deep for path in (scratch / model).glob("*")})
     with threadpool_limits(1):
         learned = learn(part, patches, recipe, settings, params, scratch / name, start, progress or Silent())
         target = params.evaluation.target_sensitivity
-        return write_deep_candidate(workspace.model(name), name, whole, settings, learned, patches, target)
+        return write_deep_candidate(workspace.model(name), name, whole, settings, learned, patches, internal, target)
 
 
-def training_patches(workspace: Workspace, part: TrainingSet, recipe: Recipe) -> Patches:
-    """Returns the patches of a training set's patients, shape (n, c, …).
+def stored_patches(workspace: Workspace, part: TrainingSet, recipe: Recipe) -> Patches:
+    """Returns the patches of the patients on one side of a training set, shape (n, c, …); n may be 0.
 
     Raises:
         NoPatchesError: A patient has no stored images.
     """
     cases = read_frame(workspace.view("development", "cases"))
+    if not len(part.y):
+        return np.empty((0, *recipe.shape), np.float32)
     patients = list(zip(part.center.tolist(), part.case_id.tolist(), strict=True))
     try:
         return cohort_patches(workspace.cases("development"), cases, patients, recipe)

@@ -41,7 +41,6 @@ def manifest() -> dict[str, Any]:
         "training_set": "b" * 64,
         "label": "her2",
         "thresholds": {"youden": 0.5},
-        "drift": {},
         "metrics_oof": {},
         "release": "0",
     }

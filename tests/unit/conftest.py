@@ -198,7 +198,6 @@ def _write_model(workspace: Workspace, params: Params, name: str) -> None:
         "training_set": whole.digest,
         "label": "her2",
         "thresholds": {"youden": 0.45},
-        "drift": {},
         "metrics_oof": {},
         "release": "0",
     }

@@ -26,6 +26,7 @@ from pipelines.training.tune import UnknownModelError, fit_best, tune
 from pipelines.workspace import Workspace
 from registry.package import load_package
 from registry.predict import predict
+from registry.reference import reference_of
 
 Study = tuple[Workspace, Params]
 SEARCH = TuningSection(trials=4, folds=3, repeats=2, batch=2, seed=7)
@@ -87,7 +88,10 @@ def test_a_candidate_has_all_that_pages_and_hospitals_need(study: Study, name: s
     assert set(manifest["rules"]["phases"]) == set(manifest["service"]["phases"]) == set(params.phases)
     assert set(manifest["extraction"]["by_phase"]) == set(params.phases)
     assert set(manifest["thresholds"]) == {"youden", "sensitivity_90"}
-    assert set(manifest["drift"]["features"]) == set(whole.names)
+    reference = reference_of(package)
+    assert reference is not None
+    assert set(reference.features) == set(whole.names)
+    assert reference.held_out["patients"] == len(whole.y)
     assert manifest["metrics_oof"]["n"] == (whole.split == TRAINING).sum()
     p = predict(package, whole.X)
     apparent = auc(whole.y[whole.split == TRAINING], p[whole.split == TRAINING])
