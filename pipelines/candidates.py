@@ -15,6 +15,7 @@ from pipelines.workspace import Workspace
 
 TRAINING = "training"
 EXTERNAL = "external"
+SHUFFLED_LABELS = "shuffled_labels"
 
 
 class NoCandidateError(InputError):
@@ -89,15 +90,28 @@ def further_evidence(workspace: Workspace, name: str) -> dict[str, object]:
     subgroups = [
         {"subgroup": row["subgroup"], "level": row["level"], "auc": float(row["auc"])} for row in own if row["auc"]
     ]
+    told = [row for row in _rows(workspace, "controls") if row["passed"]]
     controls = [
         {"name": row["name"], "passed": row["passed"] == "True"}
-        for row in _rows(workspace, "controls")
-        if (row["model"], row["cohort"]) == (name, EXTERNAL) and row["passed"]
+        for row in told
+        if (row["model"], row["cohort"]) == (name, EXTERNAL) and row["name"] != SHUFFLED_LABELS
+    ]
+    controls += [  # the search is on trial, which all models of the study share
+        {"name": f"{SHUFFLED_LABELS}, {row['cohort']}", "passed": row["passed"] == "True"}
+        for row in told
+        if row["name"] == SHUFFLED_LABELS
     ]
     path = workspace.reports / "checklists.json"
     lists = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     shares = {key: 1 - (one["missing"] + one["partly"]) / one["items"] for key, one in lists.items()}
     return {"subgroups": subgroups, "controls": controls, "checklists": shares}
+
+
+def search_history(workspace: Workspace, name: str) -> list[dict[str, object]]:
+    """Returns the trials of a candidate's search, so that a window can show its curve when the candidate is gone."""
+    path = workspace.model(name) / "search.json"
+    trials = json.loads(path.read_text(encoding="utf-8")).get("trials", []) if path.is_file() else []
+    return [{key: trial[key] for key in ("number", "params", "value") if key in trial} for trial in trials]
 
 
 def external_predictions(workspace: Workspace, name: str) -> list[dict[Any, object]]:

@@ -101,7 +101,7 @@ def register(model: str | None, why: str) -> None:
     Its package and training set are copied to models/, kept by DVC, and an event is added to the ledger. Registering
     the same package again changes nothing.
     """
-    from pipelines.candidates import choose, external_predictions, further_evidence
+    from pipelines.candidates import choose, external_predictions, further_evidence, search_history
     from pipelines.cards import write_cards
     from pipelines.remaking import recipe_of
     from registry.lifecycle import Registry
@@ -116,7 +116,11 @@ def register(model: str | None, why: str) -> None:
         candidate.metrics,
         why or "registered by hand",
         external_predictions(workspace, candidate.name),
-        {**further_evidence(workspace, candidate.name), "recipe": recipe_of(params, candidate.name)},
+        {
+            **further_evidence(workspace, candidate.name),
+            "recipe": recipe_of(params, candidate.name),
+            "search": search_history(workspace, candidate.name),
+        },
     )
     write_cards(workspace, params)
     print_facts({**version.plain(), "card": f"reports/cards/version-{version.number}.md"})

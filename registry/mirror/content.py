@@ -172,17 +172,20 @@ def _service(package: ModelPackage) -> str:
     return str(package.manifest["service"].get("name", ""))
 
 
+def with_search(content: RunContent, search: list[dict[str, Any]]) -> RunContent:
+    """Adds the curve of a search and its best trials."""
+    values = [float(trial["value"]) for trial in search if isinstance(trial.get("value"), int | float)]
+    curves = {"search/auc": values, "search/best_auc": list(accumulate(values, max))} if values else {}
+    return replace(content, curves=curves, trials=tuple(_trials(search)))
+
+
 def _with_history(content: RunContent, folder: Path, figures: Path | None) -> RunContent:
     """Adds what only a candidate's folder has: search, components, figures."""
-    search = read_json(folder / "search.json").get("trials", [])
-    values = [float(trial["value"]) for trial in search if isinstance(trial.get("value"), int | float)]
-    best = list(accumulate(values, max))
     paths = {f"{name}/{name}.json": folder / f"{name}.json" for name in ("search", "components")}
     files = {name: path for name, path in paths.items() if path.is_file()}
     drawn = sorted((figures / content.model).glob("*.png")) if figures else []
     files |= {f"figures/{path.name}": path for path in drawn}
-    curves = {"search/auc": values, "search/best_auc": best} if values else {}
-    return replace(content, curves=curves, files=files, trials=tuple(_trials(search)))
+    return replace(with_search(content, read_json(folder / "search.json").get("trials", [])), files=files)
 
 
 def _trials(search: list[dict[str, Any]]) -> Iterator[TrialNote]:

@@ -1,11 +1,15 @@
 """Filling the window: experiment, runs, versions, aliases; doing it twice changes nothing."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from featurestore.errors import FaultError, RadmillError
 from registry.lifecycle import Registry
-from registry.mirror.content import RunContent, candidate_contents, package_content
+from registry.mirror.content import RunContent, candidate_contents, package_content, read_json, with_search
 from registry.mirror.place import connection, default_uri, link, open_experiment, set_aside_moved
 from registry.mirror.runs import known_runs, mark_former, write_page, write_run
 from registry.mirror.versions import fill_versions
@@ -107,11 +111,20 @@ def _fill(
 
 
 def _registered_contents(registry: Registry, shown: set[str]) -> list[RunContent]:
-    """Returns what to show of registered packages that are no candidate any more."""
+    """Returns what to show of registered packages that are no candidate any more: as their evidence has it."""
     contents = []
     for version in registry.versions():
         if version.digest in shown or not registry.package_folder(version).is_dir():
             continue
-        metrics = registry.evidence(version).get("metrics", {})
-        contents.append(package_content(registry.package(version), version.model, metrics))
+        evidence = registry.evidence(version)
+        record = read_json(registry.models / "training" / version.training_set / "record.json").get("record", {})
+        content = package_content(
+            registry.package(version), version.model, evidence.get("metrics", {}), record, _predictions(evidence)
+        )
+        contents.append(with_search(content, evidence.get("search", [])))
     return contents
+
+
+def _predictions(evidence: Mapping[str, Any]) -> pd.DataFrame:
+    rows = pd.DataFrame(evidence.get("predictions", []))
+    return rows.assign(cohort="external") if len(rows) else rows

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 VIEW = "radmill"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
@@ -26,6 +27,8 @@ SETTINGS = {
     "MLFLOW_MODEL_CATALOG_URI": "",  # asks the internet for a catalog of language models otherwise
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # two lines a run
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",  # half a minute for a server that is gone, where MLflow waits four
     "GIT_PYTHON_REFRESH": "quiet",
 }
 
@@ -43,6 +46,11 @@ def default_uri(study: Path) -> str:
 def own_uri(study: Path) -> str:
     """Returns the address of the database that lies in the study."""
     return f"sqlite:///{(study / DATABASE).resolve()}"
+
+
+def _is_server(uri: str) -> bool:
+    """Returns whether a tracking store has somebody who serves it, and its artifacts."""
+    return urlsplit(uri).scheme in ("http", "https")
 
 
 def models_link(study: Path, tracking_uri: str | None = None) -> str:
@@ -95,7 +103,8 @@ def open_experiment(client: Any, study: Path, name: str, tracking_uri: str) -> s
     """Returns the id of the study's experiment, made when absent, with note, mode and stored view set."""
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
-        location = (study / ARTIFACTS).resolve().as_uri() if tracking_uri == own_uri(study) else None
+        # a database alone would put them wherever the command happens to run; a server knows its own place
+        location = None if _is_server(tracking_uri) else (study / ARTIFACTS).resolve().as_uri()
         experiment = client.get_experiment(client.create_experiment(name, artifact_location=location))
     elif experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)

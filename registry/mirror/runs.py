@@ -50,7 +50,10 @@ def write_run(client: Any, experiment_id: str, content: RunContent, known: Any |
     sha = content.content_hash()
     if known is not None and known.data.tags.get(HASH_TAG) == sha:
         return known.info.run_id, False
-    is_new = known is None or HASH_TAG not in known.data.tags
+    if known is not None and HASH_TAG not in known.data.tags:
+        _forget(client, experiment_id, known.info.run_id)
+        known = None
+    is_new = known is None
     run_id = _create(client, experiment_id, content) if known is None else known.info.run_id
     _log(client, run_id, content, is_new=is_new)
     if is_new:
@@ -89,6 +92,13 @@ def mark_former(client: Any, known: dict[str, Any], current: set[str]) -> int:
     for run in gone:
         client.set_tag(run.info.run_id, STAGE_TAG, FORMER_STAGE)
     return len(gone)
+
+
+def _forget(client: Any, experiment_id: str, run_id: str) -> None:
+    """Deletes a run whose writing was cut short, and its trials: written on, its curves and trials would be doubled."""
+    for trial in client.search_runs([experiment_id], f"tags.`{_PARENT_TAG}` = '{run_id}'", max_results=_PAGE_SIZE):
+        client.delete_run(trial.info.run_id)
+    client.delete_run(run_id)
 
 
 def _create(client: Any, experiment_id: str, content: RunContent) -> str:

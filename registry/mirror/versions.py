@@ -99,21 +99,36 @@ def _add(client: Any, registry: Registry, name: str, version: ModelVersion, runs
     except PackageAbsentError:
         return None
     run_id = runs[version.digest]
-    with mlflow.start_run(run_id=run_id):
-        info = mlflow.pyfunc.log_model(
-            name="model",
-            python_model=str(_SERVING),
-            artifacts={"package": str(registry.package_folder(version))},
-            model_config={"digest": version.digest},
-            pip_requirements=[f"radmill=={package.manifest['release']}"],
-        )
+    model_uri, model_id = _logged(client, run_id) or (None, None)
+    if model_id is None:
+        with mlflow.start_run(run_id=run_id):
+            info = mlflow.pyfunc.log_model(
+                name="model",
+                python_model=str(_SERVING),
+                artifacts={"package": str(registry.package_folder(version))},
+                model_config={"digest": version.digest},
+                pip_requirements=[f"radmill=={package.manifest['release']}"],
+            )
+        model_uri, model_id = info.model_uri, info.model_id
     return client.create_model_version(
         name,
-        source=info.model_uri,
+        source=model_uri,
         run_id=run_id,
         tags={LEDGER_TAG: str(version.number)},
-        model_id=info.model_id,
+        model_id=model_id,
     )
+
+
+def _logged(client: Any, run_id: str) -> tuple[str, str] | None:
+    """Returns address and id of the model that a run has already, after deleting those that were cut short."""
+    experiment = client.get_run(run_id).info.experiment_id
+    whole = None
+    for found in client.search_logged_models([experiment], f"source_run_id = '{run_id}'"):
+        if found.status == "READY" and whole is None:
+            whole = found.model_uri, found.model_id
+        else:
+            client.delete_logged_model(found.model_id)
+    return whole
 
 
 def _describe(

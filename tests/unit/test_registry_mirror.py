@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow.tracking import MlflowClient
 
+from proofs.window import shown
 from registry.lifecycle import Registry
 from registry.mirror import MirrorSummary, mirror, models_link, moved_aliases
+from registry.mirror.filling import WindowError
 from registry.mirror.place import VIEW_TAG, connection, own_uri
 from registry.predict import predict
 
@@ -42,7 +45,7 @@ def filled(empty_study: Path, tmp_path_factory: pytest.TempPathFactory, candidat
         metrics[name] = candidates.metrics(0.8 - seed / 10)
         trials = [{"number": i, "params": {"C": i}, "value": value} for i, value in enumerate([0.6, 0.7, 0.65])]
         (package.parent / "search.json").write_text(json.dumps({"trials": trials}))
-        registry.register(name, package, training, metrics[name], "a test")
+        registry.register(name, package, training, metrics[name], "a test", further={"search": trials})
     registry.promote("v1", {"external_auc_minimum": 0.5})
     (study / "data" / "evaluation").mkdir()
     (study / "data" / "evaluation" / "metrics.json").write_text(json.dumps(metrics))
@@ -147,6 +150,8 @@ def test_a_lost_database_and_a_lost_candidate_come_back(client: Any, filled: Pat
         assert set(runs(other)) == set(runs(client))
         rebuilt = runs(other)["radiomics_lr · biphasic"].data
         assert rebuilt.metrics["external/auc"] == 0.8
+        there, here = (shown(one, NAME)["runs"] for one in (other, client))
+        assert {name: what(run) for name, run in there.items()} == {name: what(run) for name, run in here.items()}
         version = other.get_model_version_by_alias(NAME, "champion")
         assert (version.version, version.tags["state"], version.tags["model"]) == (
             1,
@@ -154,6 +159,52 @@ def test_a_lost_database_and_a_lost_candidate_come_back(client: Any, filled: Pat
             "radiomics_lr_biphasic",
         )
         assert len(other.search_model_versions(f"name = '{NAME}'")) == 2
+
+
+WRITES = ("create_run", "log_batch", "log_inputs", "create_model_version")
+
+
+def test_a_filling_cut_short_anywhere_is_completed_and_nothing_is_there_twice(
+    client: Any, filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection breaks at one call after another; what the next filling leaves is what an undisturbed one does."""
+    whole = shown(client, NAME)
+    study = Path(shutil.copytree(filled, tmp_path / "study", ignore=shutil.ignore_patterns("mlflow.db", "mlartifacts")))
+    with connection(own_uri(study)) as fresh:
+        fresh.search_experiments()  # the tables, made once
+    shutil.copy(study / "mlflow.db", study / "empty.db")
+    for fatal in ("log_inputs 1", "log_batch 3", "create_run 5", "create_model_version 2"):
+        shutil.copy(study / "empty.db", study / "mlflow.db")
+        with monkeypatch.context() as patch:
+            break_connection(patch, fatal)
+            with pytest.raises(WindowError, match="cut"):
+                fill(study)
+        fill(study)
+        with connection(own_uri(study)) as other:
+            seen = shown(other, NAME)
+        assert {**seen, "experiments": None} == {**whole, "experiments": None}, f"cut at {fatal}"
+
+
+def break_connection(patch: pytest.MonkeyPatch, fatal: str) -> None:
+    calls: list[str] = []
+
+    def breaking(name: str, write: Any) -> Any:
+        def call(self: Any, *arguments: Any, **options: Any) -> Any:
+            calls.append(name)
+            if f"{name} {calls.count(name)}" == fatal:
+                raise ConnectionError(f"cut at {name}")
+            return write(self, *arguments, **options)
+
+        return call
+
+    for name in WRITES:
+        patch.setattr(MlflowClient, name, breaking(name, getattr(MlflowClient, name)))
+
+
+def what(run: dict[str, Any]) -> dict[str, Any]:
+    """Parameters, curves and tags; artifacts of a candidate that is gone (figures, its search's file) are gone."""
+    own = {key: value for key, value in run["tags"].items() if key not in ("content_hash", "mlflow.loggedArtifacts")}
+    return {"params": run["params"], "metrics": run["metrics"], "tags": own}
 
 
 def test_nothing_in_the_window_names_a_patient_or_a_place_on_disk(client: Any, filled: Path) -> None:
