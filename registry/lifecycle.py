@@ -109,6 +109,7 @@ class Registry:
         why: str,
         predictions: Sequence[Mapping[str, object]] = (),
         further: Mapping[str, object] | None = None,
+        read: Sequence[str] = (),
     ) -> ModelVersion:
         """Registers a candidate; registering the same package again changes nothing.
 
@@ -120,6 +121,7 @@ class Registry:
             why: The reason, for the ledger.
             predictions: Its external predictions: rows of center, case_id, y, p.
             further: What gates may ask for besides: `subgroups`, `controls`, `checklists`.
+            read: Centers outside the training set whose labels went into it; they are spent.
 
         Raises:
             DamagedPackageError: The candidate is not sound.
@@ -137,6 +139,7 @@ class Registry:
                 content = known_of_it | dict(further or {})
                 sha = write_evidence(self.models / "evidence", content)
                 details = {"model": model_name, "training_set": training_set, "release": package.manifest["release"]}
+                details |= {"read": sorted(read)} if read else {}
                 self.ledger.append("register", package.digest, why=why, evidence=sha, details=details)
             version = self.state().versions[package.digest]
             self._commit(f"Register {model_name} as version {version.number}")

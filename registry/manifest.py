@@ -15,6 +15,7 @@ from registry.stacking import KIND as FUSION
 
 FORMAT = 1
 KINDS = ("tabular", KIND, FUSION)
+RECALIBRATIONS = "recalibrations"
 DATA_FILES = ("arrays.safetensors", "card.md", "golden.parquet")
 MAX_FEATURES = 100_000
 
@@ -161,6 +162,25 @@ def _is_harmonization(value: object) -> bool:
     )
 
 
+def _is_recalibrations(value: object) -> bool:
+    if not isinstance(value, list) or not value:
+        return False
+    return all(isinstance(one, dict) and set(one) == set(_FITTED) and _is_fitted(one) for one in value)
+
+
+def _is_fitted(one: Manifest) -> bool:
+    return (
+        is_digest(one["parent"])
+        and is_digest(one["cases"])
+        and isinstance(one["center"], str)
+        and type(one["n"]) is int
+        and type(one["events"]) is int
+        and 0 < one["events"] < one["n"]
+        and all(isinstance(one[name], float) and abs(one[name]) < MAX_FITTED for name in ("intercept", "slope"))
+        and one["slope"] > 0
+    )
+
+
 def _is_mapping(value: object) -> bool:
     return isinstance(value, dict)
 
@@ -168,6 +188,10 @@ def _is_mapping(value: object) -> bool:
 def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
+
+_FITTED = ("parent", "center", "n", "events", "cases", "intercept", "slope")
+"""What a manifest says of each recalibration that its package went through."""
+MAX_FITTED = 1e6
 
 _MEMBER = ("kind", "model", "features", "service", "training_set")
 """What a fusion's manifest repeats of a member's."""
@@ -197,5 +221,6 @@ _OPTIONAL: dict[str, tuple[Callable[[Any], bool], str]] = {
     "golden": (is_golden, "a mapping of seed, n, and as many probabilities"),
     "harmonization": (_is_harmonization, "a mapping of sorted centers and rules"),
     "reference": (is_held_out, "what the held-out rows were, and how many"),
+    RECALIBRATIONS: (_is_recalibrations, f"a list of recalibrations, each with {', '.join(_FITTED)}"),
     "members": (_is_members, f"a list of 1 to {MAX_MEMBERS} members, each with {', '.join(_MEMBER)}"),
 }

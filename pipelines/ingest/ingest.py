@@ -78,7 +78,7 @@ def ingest_centers(
     jobs = {center: center_jobs(places, one) for center, one in data.items()}
     _run(places, data, jobs, runner, progress or Silent())
     tables = {center: _tables(places, rules, center, data.get(center), jobs.get(center, [])) for center in centers}
-    write_tables(places, rules, centers, tables)
+    write_tables(places, rules, centers, tables, labelled=labelled)
     _sweep(places, tables, jobs)
     return summarized(data, jobs, tables, waiting=sorted(set(centers) - set(data)))
 

@@ -46,10 +46,20 @@ def table_root(places: IngestPlaces, name: str) -> Path:
 
 
 def write_tables(
-    places: IngestPlaces, rules: CaseRules, centers: Mapping[str, Center], tables: Mapping[str, CenterTables]
+    places: IngestPlaces,
+    rules: CaseRules,
+    centers: Mapping[str, Center],
+    tables: Mapping[str, CenterTables],
+    *,
+    labelled: bool = True,
 ) -> None:
-    """Writes all tables of the centers and removes those of others."""
+    """Writes all tables of the centers and removes those of others; outcomes only of centers that are read with labels.
+
+    Those of new hospitals are taken in by a step of its own.
+    """
     for name, schema in schemas(rules).items():
+        if name == "outcomes" and not labelled:
+            continue
         root = table_root(places, name)
         root.mkdir(parents=True, exist_ok=True)
         for center, own in sorted(tables.items()):

@@ -52,21 +52,48 @@ class RegistrySection(Section):
     gates: Gates = Gates()
 
 
+class DriftSection(Section):
+    """When a new hospital counts as different from the patients a model was made from.
+
+    Args:
+        alpha: The probability of a false alarm that is allowed for a hospital, over all looks together.
+    """
+
+    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+
+
 class ScoringSection(Section):
     """How the cases of new hospitals are taken and scored.
 
     Args:
         quiet_s: A case is taken when its files have been still for so long.
+        incomplete_after_h: A case that lacks a phase, an outline, slices or a row that the model needs waits for so
+            many hours and is then refused; it is taken whenever the rest comes. 0 refuses at once.
         freeze_after: From how many cases on a new hospital's first ones become the list that its shift is estimated
             from, for models that harmonize; as many as the model's `minimum_cases` when left out, and 0 leaves it to
             `radmill center freeze`.
         before_freeze: What happens to its cases until then: `withhold`, or `unharmonized` scores with a flag, which
             harmonized ones replace.
+        performance_minimum: So many labelled cases of each class must be there before performance is told.
+        expected_minimum: So many cases must be there before performance is estimated without labels.
+        recalibration_minimum: So many labelled cases of each class `radmill recalibrate` asks for.
+        drift: When a hospital counts as different from development.
+        webhook: Every run is told to this http(s) address by a POST of its record, which names no patient; or the name
+            of a file in the study that holds the address: under private/ it is in no git.
+        prometheus: Every run writes its counts, duration and alarms into this file, named *.prom, for the textfile
+            collector of Prometheus' node_exporter.
     """
 
     quiet_s: float = Field(default=0.0, ge=0)
+    incomplete_after_h: float = Field(default=24.0, ge=0)
     freeze_after: int | None = Field(default=None, ge=0)
     before_freeze: Literal["withhold", "unharmonized"] = "withhold"
+    performance_minimum: int = Field(default=10, ge=2)
+    expected_minimum: int = Field(default=30, ge=1)
+    recalibration_minimum: int = Field(default=20, ge=2)
+    drift: DriftSection = DriftSection()
+    webhook: str | None = None
+    prometheus: str | None = Field(default=None, pattern=r"\.prom$")
 
 
 class ClusterSection(Section):

@@ -4,7 +4,7 @@ A second run writes nothing; a hospital that cannot be read does not hold up the
 The champion goes through all hospitals first, so that nothing that happens in its shadow can reach it.
 """
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pandas as pd
 
@@ -12,11 +12,13 @@ from featurestore.files import write_text
 from pipelines.params import load_operation
 from pipelines.params.operation import ScoringSection
 from pipelines.runner import Progress, Runner, Silent
+from pipelines.scoring.following import follow
 from pipelines.scoring.in_force import Force, InForce, absence, problem_of, versions_in_force
 from pipelines.scoring.places import Deployment, check_center_name
 from pipelines.scoring.results import CenterResult, Counts, ScoreSummary, ShadowResult
 from pipelines.scoring.scorer import UNHARMONIZED, Scorer, list_keeper
 from pipelines.scoring.scores import SCORES
+from pipelines.scoring.shadow import ShadowComparison, shadow_comparison
 from pipelines.workspace import Workspace
 from registry.lifecycle import Registry
 
@@ -46,8 +48,10 @@ def score(
 
     champion = scorer(force.champion)
     results = [score_center(champion, center) for center in deployment.hospitals()]
-    for own in force.shadow:
-        results = [_with_shadow(scorer(own), result) for result in results]
+    beside = [scorer(own) for own in force.shadow]
+    for own in beside:
+        results = [_with_shadow(own, force.champion, result) for result in results]
+    results = follow(registry, champion, beside, results)
     return ScoreSummary(
         model=force.champion.version.model,
         version=force.champion.version.number,
@@ -65,20 +69,24 @@ def score_center(scorer: Scorer, center: str) -> CenterResult:
         _write_csv(scorer.deployment, center, scorer.own_scores(center))
     except Exception as error:  # whatever one hospital's files do to the code, the others have their scores
         return CenterResult(center=center, problem=problem_of(error))
-    return CenterResult(center=center, **asdict(counts))
+    return CenterResult(center=center, **vars(counts))
 
 
-def _with_shadow(scorer: Scorer, result: CenterResult) -> CenterResult:
+def _with_shadow(scorer: Scorer, champion: InForce, result: CenterResult) -> CenterResult:
     """Adds what a version in the champion's shadow makes of the same files."""
     if result.problem:
         return result
     version, role = scorer.force.version, scorer.force.role
-    counts, problem = Counts(), ""
+    counts, problem, beside = Counts(), "", ShadowComparison(n=0)
     try:
         counts = scorer.score(result.center)
+        history = scorer.history(result.center)
+        beside = shadow_comparison(history, champion.package.digest, scorer.package.digest)
     except Exception as error:  # nothing in the shadow may reach the champion's results
         problem = problem_of(error)
-    found = ShadowResult(version=version.number, model=version.model, role=role, problem=problem, **asdict(counts))
+    found = ShadowResult(
+        version=version.number, model=version.model, role=role, problem=problem, beside=beside, **vars(counts)
+    )
     return replace(result, shadow=(*result.shadow, found))
 
 
