@@ -3,19 +3,26 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from featurestore.errors import LockedError
 from pipelines.cli.terminal import TerminalProgress, print_facts, print_table
-from pipelines.params import load_operation
 from pipelines.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pipelines.scoring.results import ScoreSummary
+    from pipelines.scoring.runs import RunRecord
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option(
+    "--quiet", is_flag=True, help="For schedules: speak only when there is something new, leave a busy study."
+)
 @click.option("--package", type=_file, help="A package in one file (`radmill export`): scores outside any study.")
 @click.option("--images", type=click.Path(file_okay=False, path_type=Path), help="The hospital's files.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The table of scores (CSV).")
@@ -25,11 +32,12 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--rules", type=_file, help="The house's names: phases, roi, clinical (YAML).")
 @click.option("--work", type=click.Path(file_okay=False, path_type=Path), help="Kept between runs; default OUT.work.")
 @click.option("--with-ids", is_flag=True, help="Add the hospital's own patient_id: the table then identifies people.")
-def score(as_json: bool, package: Path | None, **options: Any) -> None:
+def score(as_json: bool, quiet: bool, package: Path | None, **options: Any) -> None:
     """Score the new or changed cases in incoming/<center>/ with the champion, once each.
 
     The champion's own package says how images are read, which features are computed and with which settings. A second
-    run writes nothing. Exit 1: some cases were refused; deployment/centers/<center>/rules/*/views/qc says why.
+    run adds nothing but its line in deployment/runs.jsonl. A case that is not complete or not still yet waits. Exit 1:
+    some cases were refused; deployment/centers/<center>/rules/*/views/qc says why.
 
     With --package, --images and --out it needs no study: one hospital's folder, laid out as a center's, is scored the
     same way under the package's rules. --rules FILE has, as far as the house differs:
@@ -41,30 +49,62 @@ def score(as_json: bool, package: Path | None, **options: Any) -> None:
     given = [name for name, value in options.items() if value]
     if given:
         raise click.UsageError(f"--{given[0].replace('_', '-')} goes with --package")
-    _score_study(as_json)
+    _score_study(as_json, quiet)
 
 
-def _score_study(as_json: bool) -> None:
-    from pipelines.execution.cluster import open_runner
-    from pipelines.scoring.score import score as step
+def _score_study(as_json: bool, quiet: bool) -> None:
+    from pipelines.scoring.announced import untold
+    from pipelines.scoring.runs import append_record, skipped_run
 
     workspace = Workspace.find()
-    operation = load_operation(workspace.params)
-    with workspace.lock("radmill score", name="deployment"), open_runner(operation.cluster) as runner:
-        summary = step(workspace, operation.scoring, runner, TerminalProgress())
+    try:
+        with workspace.lock("radmill score", name="deployment"):
+            record, summary = _announced(workspace, quiet)
+    except LockedError as busy:
+        if not quiet:
+            raise
+        append_record(workspace, skipped_run(busy.what))
+        click.echo(f"{busy.what}; the cases are left to it", err=True)
+        return
     if as_json:
         click.echo(json.dumps(asdict(summary), indent=2))
-    else:
-        rows = [center.plain() for center in summary.centers]
-        print_table(f"Incoming hospitals, scored by version {summary.version} ({summary.model})", rows)
-        if shadow := summary.shadow_rows():
-            print_table("In shadow, compared only and never acted upon", shadow)
-        for note in summary.notes:
-            click.echo(f"note: {note}", err=True)
-        for center in summary.centers:
-            click.echo(f"scores of {center.center}: deployment/centers/{center.center}/scores.csv")
+    elif not quiet or summary.has_news:
+        _show(summary, f"{record.end}: " if quiet else "")
+    for line in untold(record):
+        click.echo(line, err=True)
     if not summary.is_clean:
         raise click.exceptions.Exit(1)
+
+
+def _announced(workspace: Workspace, quiet: bool) -> "tuple[RunRecord, ScoreSummary]":
+    """Scores and returns the run's record, with all that was told of it, and its summary."""
+    from pipelines.execution.cluster import open_runner
+    from pipelines.runner import Silent
+    from pipelines.scoring.announced import announced_run
+    from pipelines.scoring.score import score as step
+
+    with announced_run(workspace) as own:
+        operation = own.operation
+        with open_runner(operation.cluster) as runner:
+            summary = step(workspace, operation.scoring, runner, Silent() if quiet else TerminalProgress())
+        own.run.summary = summary
+    return own.record, summary
+
+
+def _show(summary: "ScoreSummary", lead: str) -> None:
+    rows = [center.plain() for center in summary.centers]
+    print_table(f"{lead}Incoming hospitals, scored by version {summary.version} ({summary.model})", rows)
+    if shadow := summary.shadow_rows():
+        print_table("In shadow, compared only and never acted upon", shadow)
+        print_table("Beside the champion", summary.comparison_rows())
+    if waiting := summary.waiting_rows():
+        print_table("Waiting for the rest; scored by a run after it has come", waiting)
+    for note in summary.notes:
+        click.echo(f"note: {note}", err=True)
+    for alarm in summary.alarms:
+        click.echo(f"alarm: {alarm.center}: {alarm.message}", err=True)
+    for center in summary.centers:
+        click.echo(f"scores of {center.center}: deployment/centers/{center.center}/scores.csv")
 
 
 def _score_carried(package: Path, as_json: bool, options: dict[str, Any]) -> None:

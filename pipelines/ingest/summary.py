@@ -52,6 +52,7 @@ class IngestSummary:
         unchanged: Cases taken from an earlier run.
         recomputed: Cases read in this run.
         waiting: Centers whose clinical table, and counts of patients whose files, are not still yet.
+        arriving: The case_ids of these patients, by center.
         notes: What a person should know.
     """
 
@@ -60,6 +61,7 @@ class IngestSummary:
     unchanged: int = 0
     recomputed: int = 0
     waiting: dict[str, int] = field(default_factory=dict)
+    arriving: dict[str, list[str]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def total(self, name: str) -> int:
@@ -92,6 +94,9 @@ def summarized(
         waiting={
             **{center: len(one.restless) for center, one in sorted(data.items()) if one.restless},
             **dict.fromkeys(waiting, 0),
+        },
+        arriving={
+            center: sorted(map(one.pseudonym, one.restless)) for center, one in sorted(data.items()) if one.restless
         },
     )
 

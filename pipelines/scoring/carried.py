@@ -176,7 +176,7 @@ def score_carried(
     deployment = CarriedDeployment(Workspace(work.resolve()), images.resolve(), rules)
     told = progress or Silent()
     force = InForce(version=_version(package), package=package, role=CHAMPION)
-    scorer = CarriedScorer(deployment, force, runner, told, ScoringSection(), house=rules)
+    scorer = CarriedScorer(deployment, force, runner, told, ScoringSection(incomplete_after_h=0), house=rules)
     scorer.rules()  # complains before anything is written
     with exclusive(deployment.workspace.state / "deployment.lock", "radmill score"):
         result = score_center(scorer, HOSPITAL)

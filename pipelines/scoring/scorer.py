@@ -1,7 +1,7 @@
 """One version and one hospital: reads the cases under the package's own rules and settings, and scores those due."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from featurestore.tables import read_frame
 from pipelines.execution.extract import ExtractPlaces, extract_cases
 from pipelines.ingest.ingest import ingest_centers
 from pipelines.ingest.intake import intake_centers
+from pipelines.ingest.summary import IngestSummary
 from pipelines.models.predicting import CaseInputs, StoredCases, predict_cases
 from pipelines.params import CaseRules
 from pipelines.params.operation import ScoringSection
@@ -19,7 +20,8 @@ from pipelines.radiomics.settings import ExtractionSettings
 from pipelines.runner import Progress, Runner
 from pipelines.scoring.adapters import cases_needed, kept_adapter, neutral_adapter
 from pipelines.scoring.freezing import FrozenList, chosen_list, frozen_list
-from pipelines.scoring.in_force import CHAMPION, InForce, case_rules
+from pipelines.scoring.in_force import CHAMPION, InForce, case_rules, service_of
+from pipelines.scoring.inbox import Inbox, Needs, still_arriving
 from pipelines.scoring.patient_rows import of_part, patient_rows
 from pipelines.scoring.places import Deployment
 from pipelines.scoring.results import Counts
@@ -35,7 +37,6 @@ WAITING = "not_harmonized"
 UNHARMONIZED = "unharmonized:"
 """Stands before the inputs of a score that was given before the hospital's list of cases was fixed."""
 
-REFUSED = ("refused", "failed")
 AT_A_TIME = 500
 """So many cases are predicted and written down together: what a run that dies has to do again."""
 
@@ -80,11 +81,14 @@ class Scorer:
 
     def score(self, center: str) -> Counts:
         """Scores one hospital's due cases of those that were taken in."""
-        self._read(center)
-        patients = self._marked(self.patients(center))
+        inbox = self._inbox(center, self._read(center))
+        known = self.patients(center)
+        patients = self._marked(known[~known["case_id"].isin(inbox.held)])
         due = due_patients(patients, read_scores(self.deployment.scores, center), self.package.digest)
         n_scored = sum(self._append(rows) for rows in _batches(due))
-        return self._counts(center, n_scored, len(patients), len(due) - n_scored)
+        counts = self._counts(center, n_scored, len(patients), len(due) - n_scored)
+        refused = {**inbox.refusals(patients["case_id"]), **counts.refused}
+        return replace(counts, refused=refused, waiting=inbox.waiting)
 
     def patients(self, center: str) -> pd.DataFrame:
         """Returns one row a patient who has all that the model needs: key, inputs, features."""
@@ -107,10 +111,29 @@ class Scorer:
         history = self.history(center)
         return current_scores(history[history["package"] == self.package.digest])
 
-    def _read(self, center: str) -> None:
+    def _inbox(self, center: str, read: IngestSummary) -> Inbox:
+        """Returns which cases are not complete yet, by what the package needs of them."""
+        rules, parts = self.rules(), service_of(self.package).parts
+        needs = Needs(
+            phases=tuple(dict.fromkeys(phase for part in parts for phase in part.phases)),
+            clinical=any(part.view == "clinical" for part in parts),
+        )
+        views = self.deployment.ingest(center, rules).views
+        tables = (views / "qc", self.features(center) / "qc")
+        memory = self.deployment.store(center, rules) / "waiting.csv"
+        return Inbox.of(
+            [read_frame(root) for root in tables],
+            read_frame(views / "cases"),
+            needs,
+            memory,
+            still_arriving(read, center),
+            self.scoring.incomplete_after_h,
+        )
+
+    def _read(self, center: str) -> IngestSummary:
         rules = self.rules()
         places, sections = self.deployment.ingest(center, rules), {center: self.deployment.section(center)}
-        ingest_centers(
+        read = ingest_centers(
             places, rules, sections, self.runner, self.progress, quiet_s=self.scoring.quiet_s, labelled=False
         )
         extraction = self.package.manifest["extraction"]
@@ -128,9 +151,10 @@ class Scorer:
             self.runner,
             self.progress,
         )
+        return read
 
     def _append(self, due: pd.DataFrame) -> int:
-        p = predict_cases(self.package, self._inputs(due)).p
+        p = predict_cases(self.package, self.inputs(due)).p
         told = ~np.isnan(p)
         if not told.any():
             return 0
@@ -144,7 +168,7 @@ class Scorer:
             threshold=self.package.thresholds[THRESHOLD],
         )
 
-    def _inputs(self, due: pd.DataFrame) -> CaseInputs:
+    def inputs(self, due: pd.DataFrame) -> CaseInputs:
         """Returns the due patients of one hospital, with their features and stored images."""
         center = str(due["center"].iloc[0])
         places = self.deployment.ingest(center, self.rules())
@@ -188,15 +212,8 @@ class Scorer:
             n_scored=n_scored,
             n_before=n_patients - n_scored - n_waiting,
             n_positive=int(self.own_scores(center)["positive"].sum()),
-            refused={**self._refused(center), **({WAITING: n_waiting} if n_waiting else {})},
+            refused={WAITING: n_waiting} if n_waiting else {},
         )
-
-    def _refused(self, center: str) -> dict[str, int]:
-        tables = (self.deployment.ingest(center, self.rules()).views / "qc", self.features(center) / "qc")
-        frames = [frame for root in tables if len(frame := read_frame(root))]
-        rows = pd.concat(frames) if frames else pd.DataFrame(columns=["status", "code"])
-        counts = rows.loc[rows["status"].isin(REFUSED), "code"].value_counts()
-        return {str(code): int(n) for code, n in counts.items()}
 
 
 def list_keeper(champion: InForce, own: InForce) -> bool:
