@@ -4,6 +4,7 @@ A second run writes nothing; a hospital that cannot be read does not hold up the
 The champion goes through all hospitals first, so that nothing that happens in its shadow can reach it.
 """
 
+import time
 from dataclasses import replace
 
 import pandas as pd
@@ -62,6 +63,7 @@ def score(
 
 def score_center(scorer: Scorer, center: str) -> CenterResult:
     """Scores one hospital's due cases with the champion and writes its table; a fault stays the hospital's own."""
+    began = time.monotonic()
     try:
         check_center_name(center)
         scorer.take_in(center)
@@ -69,7 +71,7 @@ def score_center(scorer: Scorer, center: str) -> CenterResult:
         _write_csv(scorer.deployment, center, scorer.own_scores(center))
     except Exception as error:  # whatever one hospital's files do to the code, the others have their scores
         return CenterResult(center=center, problem=problem_of(error))
-    return CenterResult(center=center, **vars(counts))
+    return CenterResult(center=center, duration_s=time.monotonic() - began, **vars(counts))
 
 
 def _with_shadow(scorer: Scorer, champion: InForce, result: CenterResult) -> CenterResult:
