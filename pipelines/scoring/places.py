@@ -50,6 +50,11 @@ class Deployment:
         """The history of scores."""
         return self.workspace.deployment / "scores"
 
+    @property
+    def drift(self) -> Path:
+        """How each hospital's cases came, and what the looks at them found."""
+        return self.workspace.deployment / "drift"
+
     def center(self, center: str) -> Path:
         """All that was derived from one hospital's files."""
         return self.workspace.deployment / "centers" / center

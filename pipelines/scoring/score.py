@@ -13,6 +13,7 @@ from featurestore.files import write_text
 from pipelines.params import load_operation
 from pipelines.params.operation import ScoringSection
 from pipelines.runner import Progress, Runner, Silent
+from pipelines.scoring.drifting import watch
 from pipelines.scoring.following import follow
 from pipelines.scoring.in_force import Force, InForce, absence, problem_of, versions_in_force
 from pipelines.scoring.places import Deployment, check_center_name
@@ -52,7 +53,7 @@ def score(
     beside = [scorer(own) for own in force.shadow]
     for own in beside:
         results = [_with_shadow(own, force.champion, result) for result in results]
-    results = follow(registry, champion, beside, results)
+    results = follow(registry, champion, beside, watch(champion, beside, results))
     return ScoreSummary(
         model=force.champion.version.model,
         version=force.champion.version.number,
