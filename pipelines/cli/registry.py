@@ -1,10 +1,15 @@
 """Commands that look after the registry itself."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from pipelines.cli.models import refill, why_option
 from pipelines.cli.terminal import print_facts, print_table
 from pipelines.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pipelines.remaking import Remade
 
 
 @click.group()
@@ -60,13 +65,22 @@ def mend() -> None:
 def reproduce(version: str, why: str) -> None:
     """Make VERSION's package again from its kept training set and recipe, in a process of its own, and compare.
 
-    The outcome goes into the ledger, where the gate `reproducible` reads it. Exit 1: it came out different.
+    A network needs the study's stored images besides (data/cases), and a fusion makes its members again first. Where
+    networks are in it, predictions on all patients of the training set count, to 1e-6; else the digest. The outcome
+    goes into the ledger, where the gate `reproducible` reads it. Exit 1: it came out different.
     """
     from pipelines.remaking import reproduce as remake
     from registry.lifecycle import Registry
 
     found = remake(Registry(Workspace.find().root), version, why or "made again by hand")
-    outcome = "the same package, byte for byte" if found.same else f"another package ({found.note})"
-    print_facts({"version": f"{found.version}, {found.model}", "made again": outcome, "digest": found.digest})
+    told = {"largest difference": f"{found.difference:.2g}"} if found.difference is not None else {}
+    print_facts({"version": f"{found.version}, {found.model}", "made again": _outcome(found), **told})
     if not found.same:
         raise click.exceptions.Exit(1)
+
+
+def _outcome(found: "Remade") -> str:
+    if not found.note:
+        return f"the same package, byte for byte: {found.digest[:12]}"
+    how = "the same predictions, in another package" if found.same else "another package"
+    return f"{how} ({found.note}): {found.digest[:12]}"
