@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test lint types check bench-extraction bench-store lock clean
+.PHONY: help install demo test lint types check bench-extraction bench-store prove-scoring lock clean
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -52,6 +52,9 @@ bench-store: $(STAMP) ## time the store beside pyarrow, CSV and Feast; writes it
 
 bench-extraction: $(STAMP) ## time the extraction engines side by side; writes docs/performance.md
 	$(BIN)/python benchmarks/extraction.py build/bench
+
+prove-scoring: $(STAMP) ## kill scoring 100 times while cases arrive; goes on where it was stopped
+	$(BIN)/python -m proofs.scoring
 
 lock: ## write requirements.lock from what is installed in .venv
 	$(BIN)/pip freeze --exclude-editable --exclude radmill | sed -E 's/\+[a-z0-9.]+$$//' > requirements.lock

@@ -4,11 +4,9 @@ The whole process group dies, git and DVC with it, as when a machine is switched
 moments are tried; the default keeps the suite quick.
 """
 
-import multiprocessing
 import os
 import random
 import shutil
-import signal
 import subprocess
 import time
 from pathlib import Path
@@ -19,6 +17,7 @@ import pytest
 from registry.gates import GateRefusedError
 from registry.keeping import commit, forget_dead_dvc
 from registry.lifecycle import Registry
+from tests.killed import killed, ready
 
 KILLS = int(os.environ.get("RADMILL_KILLS", "4"))
 STEPS = ("register", "refuse", "promote", "promote", "rollback")
@@ -45,12 +44,8 @@ def step(study: Path, number: int) -> None:
             registry.rollback("back")
 
 
-def go_on(study: Path, begin: float = 0.0) -> None:
+def go_on(study: Path) -> None:
     """Does the steps that the ledger does not have yet."""
-    if begin:
-        os.setpgrp()
-        while time.time() < begin:
-            pass
     for number in range(len(Registry(study).events()) - 3, len(STEPS)):
         step(study, number)
 
@@ -68,8 +63,7 @@ def begun(empty_study: Path, tmp_path_factory: pytest.TempPathFactory, candidate
 
 
 def test_a_killed_event_is_completed_and_none_is_lost_or_doubled(begun: Path, tmp_path: Path) -> None:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["registry.lifecycle", "tests.contract.test_registry_crash"])
+    context = ready("registry.lifecycle", "tests.contract.test_registry_crash")
     whole = Path(shutil.copytree(begun, tmp_path / "whole"))
     started = time.time()
     go_on(whole)
@@ -78,7 +72,7 @@ def test_a_killed_event_is_completed_and_none_is_lost_or_doubled(begun: Path, tm
     assert [verb for verb, *_ in wanted] == ["register", "register", "promote", *STEPS]
     for number in range(KILLS):
         study = Path(shutil.copytree(begun, tmp_path / "killed"))
-        cut_short += kill(context, study, draw.uniform(0, 1.1 * took))
+        cut_short += killed(context, go_on, (study,), draw.uniform(0, 1.1 * took))
         go_on(study)
         registry = Registry(study)
         registry.promote("champion", {})  # changes nothing; when the kill came after the last event, it is the next one
@@ -124,20 +118,6 @@ def test_a_note_of_a_dvc_that_died_blocks_nobody(tmp_path: Path, text: str, is_k
     note.write_text(text.replace("OWN", str(os.getpid())))
     forget_dead_dvc(tmp_path)
     assert note.exists() is is_kept
-
-
-def kill(context: Any, study: Path, delay: float) -> bool:
-    """Kills a process and all that it started; returns whether it was still at work."""
-    begin = time.time() + 0.3
-    process = context.Process(target=go_on, args=(study, begin))
-    process.start()
-    time.sleep(max(begin + delay - time.time(), 0))
-    was_at_work = process.is_alive()
-    if was_at_work:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.join()
-    assert process.exitcode in (0, -signal.SIGKILL), "a process that could not even begin proves nothing"
-    return was_at_work
 
 
 def status(study: Path) -> str:
