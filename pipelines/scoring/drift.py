@@ -4,7 +4,7 @@ Called at the end of a hospital's scoring, by any version in force: first the ne
 which they came, then the looks that have become due are made. A run that died in between is taken up by the next.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,14 +111,14 @@ def _make(
 ) -> None:
     """Writes what a look found; its verdict last, so that a run that dies before makes the look again."""
     key = {"center": seen.center, "package": seen.package.digest, "look": look_name(verdict.n)}
-    add(root, "moved", seen.center, [key | row for row in _moved_rows(found, verdict)])
+    add(root, "moved", seen.center, [{**key, **row} for row in _moved_rows(found, verdict)])
     if verdict.rings:
         add(root, "shifts", seen.center, [key | row for row in _shift_rows(seen, found, verdict, cases)])
     rows = [key | {"n": verdict.n, "alpha": alpha} | vars(one) for one in verdict.families]
     add(root, "looks", seen.center, rows)
 
 
-def _moved_rows(found: Sequence[Variable], verdict: LookVerdict) -> list[dict[str, object]]:
+def _moved_rows(found: Sequence[Variable], verdict: LookVerdict) -> list[dict[Hashable, object]]:
     measured = verdict.moves
     table = pd.DataFrame(
         {
@@ -136,8 +136,7 @@ def _moved_rows(found: Sequence[Variable], verdict: LookVerdict) -> list[dict[st
         }
     ).sort_values(["family", "p_value", "name"], kind="stable")
     is_near = table.groupby("family").cumcount() < NEAREST
-    kept: list[dict[str, object]] = table[table["moved"] | is_near].to_dict("records")
-    return kept
+    return table[table["moved"] | is_near].to_dict("records")
 
 
 def _shift_rows(

@@ -7,8 +7,9 @@ looks after it do without.
 
 import base64
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -109,7 +110,7 @@ def read_shifts(root: Path, center: str, package: str) -> pd.DataFrame:
     )
 
 
-def add(root: Path, name: str, center: str, rows: Sequence[dict[str, object]]) -> None:
+def add(root: Path, name: str, center: str, rows: Sequence[Mapping[Any, object]]) -> None:
     """Adds rows to one of the tables."""
     schema = {"cases": CASES, "looks": LOOKS, "moved": MOVED, "shifts": SHIFTS}[name]
     if rows:

@@ -1,5 +1,6 @@
 """What an alarm of drift says to a radiologist."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -7,6 +8,9 @@ import pandas as pd
 from pipelines.scoring.drift_explained import ALL, family_and_image
 from pipelines.scoring.drift_history import read_looks, read_moved, read_shifts
 from pipelines.scoring.drift_variables import COMPONENTS, FEATURES, SCORES
+
+Looks = Mapping[str, pd.Series]
+"""The families' rows of one look."""
 
 CODE = "drift"
 TO_DO = "compare scanner, kernel and slice thickness on the hospital's page with development's before scores are used"
@@ -29,7 +33,7 @@ def alarm_message(root: Path, center: str, digest: str) -> str:
         return ""
     first, last = int(rang["n"].min()), int(rang["n"].max())
     since = f"seen at {last} cases" if first == last else f"seen at {first} cases first, at {last} last"
-    own = looks[looks["n"] == last].set_index("family")
+    own = {str(one["family"]): one for _, one in looks[looks["n"] == last].iterrows()}
     moved = read_moved(root, center, digest)
     moved = moved[(moved["look"].astype(int) == last) & moved["moved"]]
     told = [_features(own, moved), _components(own), _scores(own, read_shifts(root, center, digest), last)]
@@ -45,7 +49,7 @@ def explained_share(shift: pd.Series) -> float | None:
     return (float(shift["mean"]) - float(shift["mean_without"])) / moved
 
 
-def _features(looks: pd.DataFrame, moved: pd.DataFrame) -> str:
+def _features(looks: Looks, moved: pd.DataFrame) -> str:
     own = moved[moved["family"] == FEATURES]
     if own.empty:
         return ""
@@ -54,22 +58,22 @@ def _features(looks: pd.DataFrame, moved: pd.DataFrame) -> str:
     often = families.value_counts()
     most = f", most of them {often.index[0]}" if len(often) > 1 else ""
     how = f", {words.index[0]}" if words.iloc[0] > len(own) / 2 else ""
-    return f"{len(own)} of {int(looks.loc[FEATURES, 'tested'])} features moved{most}{how}"
+    return f"{len(own)} of {int(looks[FEATURES]['tested'])} features moved{most}{how}"
 
 
-def _components(looks: pd.DataFrame) -> str:
-    if COMPONENTS not in looks.index or not looks.loc[COMPONENTS, "moved"]:
+def _components(looks: Looks) -> str:
+    if COMPONENTS not in looks or not looks[COMPONENTS]["moved"]:
         return ""
-    n, of = int(looks.loc[COMPONENTS, "moved"]), int(looks.loc[COMPONENTS, "tested"])
+    n, of = int(looks[COMPONENTS]["moved"]), int(looks[COMPONENTS]["tested"])
     return f"{n} of {of} components that the model sees moved"
 
 
-def _scores(looks: pd.DataFrame, shifts: pd.DataFrame, last: int) -> str:
+def _scores(looks: Looks, shifts: pd.DataFrame, last: int) -> str:
     own = shifts[(shifts["look"].astype(int) == last) & (shifts["group"] == ALL)]
     if own.empty:
         return ""
     shift = own.iloc[0]
-    is_told = SCORES in looks.index and bool(looks.loc[SCORES, "moved"])
+    is_told = SCORES in looks and bool(looks[SCORES]["moved"])
     share = explained_share(shift)
     mean = f"the mean score is {shift['mean']:.2f}, in development {shift['mean_before']:.2f}"
     if share is not None:
