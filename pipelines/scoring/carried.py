@@ -164,7 +164,7 @@ def score_carried(
 
     Raises:
         ImagesMissingError: There is no such folder.
-        ForeignFeaturesError: The package needs columns of tables made elsewhere.
+        ForeignFeaturesError: The package needs columns that nobody makes of a new hospital's files.
         OtherFeatureSetError: The installed version computes other values than the package was made with.
         HouseRulesError: The house's rules are about something that the package has not.
         HospitalUnreadError: Its files could not be read at all.

@@ -11,6 +11,7 @@ from pathlib import Path
 from featurestore.errors import InputError, RadmillError
 from featurestore.views import FeatureService
 from pipelines.params import CaseRules
+from pipelines.params.tables import OWN_VIEWS
 from pipelines.record import FEATURE_SET
 from pipelines.scoring.patient_rows import SERVED
 from registry.lifecycle import Registry
@@ -21,9 +22,9 @@ CHAMPION, CHALLENGER, STANDBY = "champion", "challenger", "standby"
 
 
 class ForeignFeaturesError(InputError):
-    """The model needs columns that are not computed from images."""
+    """The model needs columns that nobody makes of a new hospital's files."""
 
-    default_remedy = "promote a model on radiomics alone; this one was made to be judged, from tables made elsewhere"
+    default_remedy = "promote a model on radiomics, clinical columns or imported tables"
 
 
 class NoChampionError(InputError):
@@ -73,7 +74,7 @@ def versions_in_force(registry: Registry) -> Force:
 
     Raises:
         NoChampionError: No version was promoted.
-        ForeignFeaturesError: The champion needs columns of tables made elsewhere.
+        ForeignFeaturesError: The champion needs columns that nobody makes of a new hospital's files.
         PackageAbsentError: The champion's package is not on this machine.
         OtherFeatureSetError: The installed version computes other values than the champion was made with.
     """
@@ -138,10 +139,10 @@ def check_scorable(package: ModelPackage, where: str) -> None:
     """Checks that all that a package needs is computed here, and as it was when the package was made.
 
     Raises:
-        ForeignFeaturesError: It needs columns of tables made elsewhere.
+        ForeignFeaturesError: It needs columns that nobody makes of a new hospital's files.
         OtherFeatureSetError: The installed version computes other values.
     """
-    foreign = sorted({p.view for p in service_of(package).parts if p.view not in SERVED})
+    foreign = sorted({p.view for p in service_of(package).parts if p.view in OWN_VIEWS and p.view not in SERVED})
     if foreign:
         raise ForeignFeaturesError(f"needs view {', '.join(foreign)}", where=where)
     check_feature_set(package.manifest)

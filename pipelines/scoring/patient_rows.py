@@ -20,22 +20,28 @@ from registry.stacking import RENORMALIZE, phases_absent
 
 PATIENT = list(PATIENT_COLUMNS)
 SERVED = ("radiomics", "clinical")
-"""Views that a hospital's own files give; others were made elsewhere."""
+"""Views that radmill makes of a hospital's images and clinical table; others are tables that were made elsewhere."""
 
 
 def patient_rows(
-    package: ModelPackage, features: Path, views: Path, declared: Mapping[str, ClinicalColumn]
+    package: ModelPackage,
+    features: Path,
+    views: Path,
+    declared: Mapping[str, ClinicalColumn],
+    foreign: Mapping[str, Path] | None = None,
 ) -> pd.DataFrame:
     """Returns `center`, `case_id`, `inputs` and the package's features of every patient who has what it needs.
 
     Args:
-        package: A package whose views are among `SERVED`.
+        package: A package whose views are among `SERVED`, or are imported ones.
         features: The hospital's features under the package's settings.
         views: What ingest made of its files.
         declared: The clinical columns by the package's rules.
+        foreign: By imported view, where the hospital's rows are.
     """
     service = FeatureService.from_plain(package.manifest["service"])
     tables = {"radiomics": read_frame(features / "radiomics"), "clinical": read_frame(views / "clinical")}
+    tables |= {view: read_frame(root) for view, root in (foreign or {}).items()}
     if len(tables["clinical"].columns):
         tables["clinical"] = clinical_numbers(tables["clinical"], declared)
     is_spared = package.is_fusion and package.absent_member == RENORMALIZE
@@ -69,9 +75,9 @@ def _inputs(tables: Mapping[str, pd.DataFrame], service: FeatureService) -> pd.D
     """Returns, for each patient, one hash of all that his score rests on."""
     views = {part.view: part for part in service.parts}
     found: list[pd.Series] = []
-    if "radiomics" in views:
-        rows = tables["radiomics"]
-        found.append(inputs_by_patient(rows[rows["phase"].isin(views["radiomics"].phases)]))
+    for view in (view for view in tables if view in views and view != "clinical"):
+        rows = tables[view]
+        found.append(inputs_by_patient(rows[rows["phase"].isin(views[view].phases)]))
     if "clinical" in views:
         rows = tables["clinical"].set_index(PATIENT).sort_index()
         wanted = views["clinical"].wanted([name for name in rows.columns if rows[name].dtype.kind == "f"])

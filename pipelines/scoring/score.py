@@ -36,7 +36,7 @@ def score(
 
     Raises:
         NoChampionError: No version was promoted.
-        ForeignFeaturesError: The champion needs columns of tables made elsewhere.
+        ForeignFeaturesError: The champion needs columns that nobody makes of a new hospital's files.
         PackageAbsentError: The champion's package is not on this machine.
         OtherFeatureSetError: The installed version computes other values than the champion was made with.
     """

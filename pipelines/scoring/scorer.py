@@ -12,6 +12,7 @@ from featurestore.tables import read_frame
 from pipelines.execution.extract import ExtractPlaces, extract_cases
 from pipelines.ingest.ingest import ingest_centers
 from pipelines.ingest.intake import intake_centers
+from pipelines.ingest.pseudonyms import load_key
 from pipelines.ingest.summary import IngestSummary
 from pipelines.models.predicting import CaseInputs, StoredCases, predict_cases
 from pipelines.params import CaseRules
@@ -19,6 +20,7 @@ from pipelines.params.operation import ScoringSection
 from pipelines.radiomics.settings import ExtractionSettings
 from pipelines.runner import Progress, Runner
 from pipelines.scoring.adapters import cases_needed, kept_adapter, neutral_adapter
+from pipelines.scoring.foreign import foreign_views, remarks_root, table_roots, take_table
 from pipelines.scoring.freezing import FrozenList, chosen_list, frozen_list
 from pipelines.scoring.in_force import CHAMPION, InForce, case_rules, service_of
 from pipelines.scoring.inbox import Inbox, Needs, still_arriving
@@ -94,7 +96,14 @@ class Scorer:
         """Returns one row a patient who has all that the model needs: key, inputs, features."""
         rules = self.rules()
         views = self.deployment.ingest(center, rules).views
-        return patient_rows(self.package, self.features(center), views, rules.ingest.clinical)
+        features = self.features(center)
+        foreign = table_roots(self.package, features)
+        return patient_rows(self.package, features, views, rules.ingest.clinical, foreign)
+
+    @property
+    def sees_images(self) -> bool:
+        """Whether anything that the package needs is made of images."""
+        return self.package.is_deep or any(part.view == "radiomics" for part in service_of(self.package).parts)
 
     def features(self, center: str) -> Path:
         """Returns where the hospital's features under the package's rules and settings lie."""
@@ -114,15 +123,18 @@ class Scorer:
     def _inbox(self, center: str, read: IngestSummary) -> Inbox:
         """Returns which cases are not complete yet, by what the package needs of them."""
         rules, parts = self.rules(), service_of(self.package).parts
+        foreign = table_roots(self.package, self.features(center))
         needs = Needs(
-            phases=tuple(dict.fromkeys(phase for part in parts for phase in part.phases)),
+            phases=tuple(dict.fromkeys(phase for part in parts if part.view not in foreign for phase in part.phases)),
             clinical=any(part.view == "clinical" for part in parts),
         )
         views = self.deployment.ingest(center, rules).views
-        tables = (views / "qc", self.features(center) / "qc")
+        remarks = [read_frame(remarks_root(root)) for root in foreign.values()]
+        if self.sees_images:
+            remarks += [read_frame(root) for root in (views / "qc", self.features(center) / "qc")]
         memory = self.deployment.store(center, rules) / "waiting.csv"
         return Inbox.of(
-            [read_frame(root) for root in tables],
+            remarks,
             read_frame(views / "cases"),
             needs,
             memory,
@@ -130,12 +142,25 @@ class Scorer:
             self.scoring.incomplete_after_h,
         )
 
+    def _take_tables(self, center: str) -> None:
+        """Checks and stores the tables made elsewhere that the package needs."""
+        rules, section, folder = self.rules(), self.deployment.section(center), self.features(center)
+        places, roots = self.deployment.ingest(center, rules), table_roots(self.package, folder)
+        for view in foreign_views(self.package):
+            key = load_key(places.keys, center, section.key_id)
+            take_table(places.raw[center], roots[view.name], view, center, key, rules, self.scoring.quiet_s)
+
     def _read(self, center: str) -> IngestSummary:
-        rules = self.rules()
+        self._take_tables(center)
+        rules, is_clinical = self.rules(), any(part.view == "clinical" for part in service_of(self.package).parts)
+        if not self.sees_images and not is_clinical:
+            return IngestSummary()
         places, sections = self.deployment.ingest(center, rules), {center: self.deployment.section(center)}
         read = ingest_centers(
             places, rules, sections, self.runner, self.progress, quiet_s=self.scoring.quiet_s, labelled=False
         )
+        if not self.sees_images:
+            return read
         extraction = self.package.manifest["extraction"]
         settings = {phase: ExtractionSettings.from_mapping(s) for phase, s in extraction["by_phase"].items()}
         extract_cases(

@@ -225,6 +225,8 @@ def _extraction(workspace: Workspace, params: Params, service: FeatureService) -
     fingerprints = {phase: settings.fingerprint() for phase, settings in by_phase.items()}
     others = [part.view for part in service.parts if part.view != "radiomics"]
     views = {view: _view_version(workspace, params, view) for view in others}
+    told = {view: view_notes(workspace, params, "development", view) for view in others if view in params.imported}
+    notes = {view: next(iter(by_center.values())) for view, by_center in told.items() if by_center}
     engine = params.extraction.engine if used else IMPORTED
     return {
         "engine": engine,
@@ -232,6 +234,7 @@ def _extraction(workspace: Workspace, params: Params, service: FeatureService) -
         "fingerprints": fingerprints,
         "fingerprint": digest({"engine": engine, "by_phase": fingerprints, **({"views": views} if views else {})}),
         **({"views": views} if views else {}),
+        **({"notes": notes} if notes else {}),  # a hospital's table is held against them
     }
 
 

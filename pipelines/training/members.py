@@ -241,6 +241,7 @@ def _merged_extraction(told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     by_phase = {phase: one for extraction in told for phase, one in extraction["by_phase"].items()}
     prints = {phase: one for extraction in told for phase, one in extraction["fingerprints"].items()}
     views = {view: one for extraction in told for view, one in extraction.get("views", {}).items()}
+    notes = {view: one for extraction in told for view, one in extraction.get("notes", {}).items()}
     engines = [extraction["engine"] for extraction in told if extraction["engine"] != IMPORTED]
     engine = engines[0] if engines else told[0]["engine"]
     own = {"engine": engine, "by_phase": prints, **({"views": views} if views else {})}
@@ -250,4 +251,5 @@ def _merged_extraction(told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "fingerprints": prints,
         "fingerprint": digest(own),
         **({"views": views} if views else {}),
+        **({"notes": notes} if notes else {}),
     }
