@@ -97,6 +97,15 @@ class Workspace:
         """A table of features made elsewhere; `outcomes` and `qc` hold the labels and remarks that came with them."""
         return self.root / "data" / "imported" / view
 
+    def shuffled(self, role: Role) -> Path:
+        """Features of the same regions with their voxels shuffled, for the negative controls alone."""
+        return self.root / "data" / "shuffled" / role
+
+    @property
+    def controls(self) -> Path:
+        """What models learned where there is nothing to learn."""
+        return self.root / "data" / "controls"
+
     @property
     def validation(self) -> Path:
         """The report of the validation rules."""

@@ -117,6 +117,26 @@ def fuse(fusion: str | None) -> None:
 
 
 @click.command()
+@role_argument
+def shuffle(role: Role) -> None:
+    """Compute the features of the ROLE cases with the voxels of each region shuffled, for the negative controls."""
+    from pipelines.training.control_stage import shuffle_voxels as step
+
+    _stage(f"shuffle {role}", _case_by_case("shuffle", step, role))
+
+
+@click.command()
+def controls() -> None:
+    """Search again where there is nothing to find: on shuffled labels, and on shuffled voxels.
+
+    The best model by cross-validation is tried, of those with a search, or what `evaluation.controls.models` names.
+    """
+    from pipelines.training.control_stage import controls as step
+
+    _stage("controls", lambda workspace, params: step(workspace, params, TerminalProgress()))
+
+
+@click.command()
 def evaluate() -> None:
     """Judge every model on training, internal and external patients."""
     from pipelines.evaluation.evaluate import evaluate as step

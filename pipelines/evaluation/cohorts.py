@@ -209,6 +209,17 @@ def read_external(workspace: Workspace, params: Params) -> ExternalData:
 
 def of_external(candidate: Candidate, data: ExternalData) -> list[CohortPredictions]:
     """Returns the predictions on the external patients, pooled and by center; none without external centers."""
+    return said_of_external(candidate.name, candidate.package, data)
+
+
+def said_of_external(model: str, package: Part, data: ExternalData) -> list[CohortPredictions]:
+    """Returns what a package, or what predicts like one, says of the external patients.
+
+    Args:
+        model: What it is called.
+        package: What predicts.
+        data: The external patients.
+    """
     if not data.centers:
         return []
     patients = data.outcomes[[*PATIENT_COLUMNS, "label"]]
@@ -222,7 +233,7 @@ def of_external(candidate: Candidate, data: ExternalData) -> list[CohortPredicti
         adapters=center_adapters,
         cases=data.cases,
     )
-    said = predict_cases(candidate.package, inputs)
+    said = predict_cases(package, inputs)
     p = np.full(len(patients), np.nan)
     p[labelled] = said.p
     keep = ~np.isnan(p)
@@ -234,7 +245,7 @@ def of_external(candidate: Candidate, data: ExternalData) -> list[CohortPredicti
     def cohort(name: str, at: NDArray[np.bool_]) -> CohortPredictions:
         rows = at & keep
         return CohortPredictions(
-            model=candidate.name,
+            model=model,
             cohort=name,
             center=center[rows],
             case_id=case_id[rows],

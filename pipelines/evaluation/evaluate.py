@@ -33,6 +33,7 @@ from pipelines.evaluation.cohorts import (
     thresholds,
 )
 from pipelines.evaluation.metrics import CohortPredictions, best_model, draws, judge, rounded
+from pipelines.evaluation.negative_controls import SHUFFLES, negative_controls
 from pipelines.evaluation.operating import sensitivity_name, sensitivity_threshold, youden_threshold
 from pipelines.evaluation.supplements import record_texts, supplement_texts
 from pipelines.params import Params
@@ -96,10 +97,13 @@ def _evaluate(workspace: Workspace, params: Params, progress: Progress) -> Evalu
     metrics = {item.name: rounded(cohorts) for item, (_, cohorts, _) in zip(found, judged, strict=True)}
     predictions = [cohort for item in judged for cohort in item[0]]
     packages: tables.Rows = [{"model": candidate.name, "package": candidate.package.digest} for candidate in found]
-    further = supplement_texts(workspace, params, found, external, [item[0] for item in judged], metrics)
+    cohorts_of = [item[0] for item in judged]
+    controls = negative_controls(workspace, params, found, (development, external), cohorts_of)
+    further = supplement_texts(workspace, params, found, external, cohorts_of, metrics, controls.rows)
     further["packages"] = tables.csv_text(packages, ("model", "package"))
     files = {f"tables/{name}.csv": text for name, text in further.items()}
     files |= {f"plots/{name}.csv": text for name, text in record_texts(found).items()}
+    files["plots/shuffled_labels.csv"] = tables.csv_text(controls.shuffles, SHUFFLES)
     _write(workspace, params, metrics, predictions, [plots for _, _, plots in judged], files)
     best = best_model(metrics)
     return EvaluationSummary(

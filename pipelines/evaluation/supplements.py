@@ -28,6 +28,7 @@ def supplement_texts(
     external: ExternalData,
     judged: Sequence[Sequence[CohortPredictions]],
     metrics: Mapping[str, Any],
+    negative: size_control.Rows,
 ) -> dict[str, str]:
     """Returns the further tables of `data/evaluation/tables` as CSV, by name.
 
@@ -38,6 +39,7 @@ def supplement_texts(
         external: The tables of the external centers.
         judged: Each model's cohorts.
         metrics: What `metrics.json` holds.
+        negative: The rows of further controls.
     """
     settings = params.evaluation
     rule = GroupRule(patients=settings.subgroup_patients, events=settings.subgroup_events)
@@ -51,7 +53,9 @@ def supplement_texts(
         "odds_ratios": csv_text(odds_rows({c.name: c.folder for c in found}), ("model", *ODDS)),
         "subgroups": csv_text(areas, subgroups.SUBGROUPS),
         "heterogeneity": csv_text(differences, subgroups.HETEROGENEITY),
-        "controls": csv_text(_size_rows(found, external, judged, settings.confidence), size_control.CONTROLS),
+        "controls": csv_text(
+            [*_size_rows(found, external, judged, settings.confidence), *negative], size_control.CONTROLS
+        ),
         "sample_size": csv_text(
             [_adequacy(candidate, metrics[candidate.name]) for candidate in found], adequacy.SAMPLE_SIZE
         ),

@@ -30,6 +30,7 @@ from pipelines.execution.feature_tables import (
 from pipelines.execution.region_work import extract_region, part_lost, part_path, read_part, region_task
 from pipelines.execution.regions import Recipe, Region, check_margins, read_regions, stored_settings
 from pipelines.images.perturbation import Perturbation
+from pipelines.images.shuffling import SHUFFLED
 from pipelines.params import Params
 from pipelines.radiomics.base import Features
 from pipelines.radiomics.catalog import names
@@ -113,20 +114,65 @@ def extract(
         MarginTooSmallError: Filters reach beyond what ingest stored.
     """
     check_feature_set(params.radmill.feature_set)
-    places = ExtractPlaces(
-        cases=workspace.cases(role),
-        views=workspace.view(role, "cases").parent,
-        features=workspace.features(role).parent,
-        parts=workspace.state / "parts" / "extract" / role,
-    )
-    settings = settings_by_phase(params.extraction, list(params.phases), workspace.root)
-    regions = [region for own in read_regions(places.views / "cases", settings).values() for region in own]
-    check_margins(regions, settings, params.margin)
+    places = _places(workspace, role, workspace.features(role).parent, "extract")
+    settings = _checked_settings(places, workspace, params, list(params.phases))
     # stability is judged where models are made
     asked = params.extraction.perturbations if role == "development" else []
     ways = [Perturbation.parse(name).name for name in asked]
     feature_set = params.radmill.feature_set
     return extract_cases(places, settings, params.extraction.engine, feature_set, runner, progress, ways)
+
+
+def shuffle(
+    workspace: Workspace,
+    params: Params,
+    role: Role,
+    phases: Sequence[str],
+    runner: Runner,
+    progress: Progress | None = None,
+) -> ExtractSummary:
+    """Computes the features of a role's stored cases with the voxels of each region dealt anew.
+
+    They lie in `data/shuffled/<role>`, in a table of a name of its own, whose notes say so: nothing takes them for the
+    real ones.
+
+    Args:
+        workspace: The study.
+        params: Its settings.
+        role: Whose cases.
+        phases: Which phases; without any the tables are removed.
+        runner: Runs the cases.
+        progress: Is told how it goes.
+
+    Raises:
+        FeatureSetError: The installed version decides values otherwise than the study pins.
+        MarginTooSmallError: Filters reach beyond what ingest stored.
+    """
+    check_feature_set(params.radmill.feature_set)
+    places = _places(workspace, role, workspace.shuffled(role), "shuffle")
+    settings = _checked_settings(places, workspace, params, phases)
+    recipe = _recipe(settings, params.extraction.engine, params.radmill.feature_set)
+    found = read_regions(places.views / "cases", settings) if phases else {}
+    regions = {center: [one.shuffled() for one in own if one.is_primary] for center, own in found.items()}
+    return _extracted(places, recipe, regions, (SHUFFLED,), runner, progress or Silent())
+
+
+def _places(workspace: Workspace, role: Role, features: Path, work: str) -> ExtractPlaces:
+    return ExtractPlaces(
+        cases=workspace.cases(role),
+        views=workspace.view(role, "cases").parent,
+        features=features,
+        parts=workspace.state / "parts" / work / role,
+    )
+
+
+def _checked_settings(
+    places: ExtractPlaces, workspace: Workspace, params: Params, phases: Sequence[str]
+) -> dict[str, ExtractionSettings]:
+    settings = settings_by_phase(params.extraction, list(phases), workspace.root)
+    regions = [region for own in read_regions(places.views / "cases", settings).values() for region in own]
+    check_margins(regions, settings, params.margin)
+    return settings
 
 
 def check_feature_set(pinned: str) -> None:
@@ -162,17 +208,32 @@ def extract_cases(
     Raises:
         EngineError: The engine is not installed or cannot do what the settings ask; nothing was written.
     """
-    stored = {phase: stored_settings(settings) for phase, settings in settings_by_phase.items()}
-    recipe = Recipe(by_phase=stored, engine=engine, feature_set=feature_set)
+    recipe = _recipe(settings_by_phase, engine, feature_set)
     regions = read_regions(places.views / "cases", settings_by_phase)
-    recipe.check_crops([region for own in regions.values() for region in own])
     for own in regions.values():
         own += [region.perturbed(name) for region in own if region.is_primary for name in perturbations]
-    batches = [_Batch.planned(places, recipe, center, own) for center, own in sorted(regions.items())]
-    _measure(places, recipe, batches, runner, progress or Silent())
+    return _extracted(places, recipe, regions, TABLES, runner, progress or Silent())
+
+
+def _recipe(settings_by_phase: Mapping[str, ExtractionSettings], engine: str, feature_set: str) -> Recipe:
+    stored = {phase: stored_settings(settings) for phase, settings in settings_by_phase.items()}
+    return Recipe(by_phase=stored, engine=engine, feature_set=feature_set)
+
+
+def _extracted(
+    places: ExtractPlaces,
+    recipe: Recipe,
+    regions: Mapping[str, list[Region]],
+    tables: Sequence[str],
+    runner: Runner,
+    progress: Progress,
+) -> ExtractSummary:
+    recipe.check_crops([region for own in regions.values() for region in own])
+    batches = [_Batch.planned(places, recipe, center, own, tables) for center, own in sorted(regions.items())]
+    _measure(places, recipe, batches, runner, progress)
     for batch in batches:
-        batch.write(places, recipe)
-    keep_only(places.features, sorted(regions))
+        batch.write(places, recipe, tables)
+    keep_only(places.features, sorted(regions), tables)
     shutil.rmtree(places.parts, ignore_errors=True)
     return _summary(batches, recipe)
 
@@ -189,10 +250,12 @@ class _Batch:
     qc: list[dict[str, object]]
 
     @classmethod
-    def planned(cls, places: ExtractPlaces, recipe: Recipe, center: str, regions: list[Region]) -> "_Batch":
+    def planned(
+        cls, places: ExtractPlaces, recipe: Recipe, center: str, regions: list[Region], tables: Sequence[str]
+    ) -> "_Batch":
         marks = {region: recipe.fingerprint(region) for region in regions}
         kept: dict[Region, Features] = {}
-        for table in TABLES:
+        for table in tables:
             kept |= kept_features(places.features / table, center, recipe, _in_table(marks, table))
         resumed = {
             region
@@ -204,21 +267,21 @@ class _Batch:
     def due(self) -> list[Region]:
         return [region for region in self.marks if region not in self.kept and region not in self.resumed]
 
-    def write(self, places: ExtractPlaces, recipe: Recipe) -> None:
+    def write(self, places: ExtractPlaces, recipe: Recipe, tables: Sequence[str]) -> None:
         measured = {
             region: (mark, self._features(places, recipe, region, mark))
             for region, mark in self.marks.items()
             if region not in self.errors
         }
-        for table in TABLES:
+        for table in tables:
             rows = _in_table(measured, table)
             if rows or table != PERTURBED:
                 write_features(places.features / table, self.center, recipe, rows, table)
             else:
                 keep_centers(places.features / table, set(centers_of(places.features / table)) - {self.center})
         # a perturbation that cannot be measured is no case that cannot be used
-        own = {region: features for region, (_, features) in measured.items() if not region.perturbation}
-        stopped = {region: error for region, error in self.errors.items() if not region.perturbation}
+        own = {region: features for region, (_, features) in measured.items() if not region.is_perturbed}
+        stopped = {region: error for region, error in self.errors.items() if not region.is_perturbed}
         self.qc.extend(measured_row(region, features) for region, features in own.items())
         self.qc.extend(stopped_row(region, error, places.cases) for region, error in stopped.items())
         write_qc(places.features / "qc", self.center, self.qc)

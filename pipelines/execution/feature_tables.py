@@ -13,12 +13,15 @@ from featurestore.fingerprints import canonical_json, row_digest
 from featurestore.schemas import Column, TableSchema
 from featurestore.tables import centers_of, keep_centers, read_table, write_center
 from pipelines.execution.regions import Recipe, Region
+from pipelines.images.shuffling import SHUFFLED
 from pipelines.ingest.views import QC, Row, Status, qc_row
 from pipelines.radiomics.base import Features
 from pipelines.radiomics.catalog import columns_of_phases, names
 
 RADIOMICS, OBSERVERS, PERTURBED = "radiomics", "observers", "perturbed"
 TABLES = (RADIOMICS, OBSERVERS, PERTURBED)
+"""Of regions as they are stored. Those of shuffled voxels are in a table `shuffled` elsewhere, whose notes say so."""
+
 STAGE = "extract"
 
 _BOOKKEEPING = (
@@ -38,6 +41,7 @@ def schema(recipe: Recipe, table: str) -> TableSchema:
             "engine": recipe.engine,
             "feature_set": recipe.feature_set,
             "settings": canonical_json(settings).decode(),
+            **({"voxels": SHUFFLED} if table == SHUFFLED else {}),
         },
     )
 
@@ -104,17 +108,17 @@ def write_qc(root: Path, center: str, rows: Sequence[Row]) -> None:
     write_center(root, center, pd.DataFrame(rows, columns=list(QC.names()), dtype=object), QC)
 
 
-def keep_only(features: Path, centers: Sequence[str]) -> None:
+def keep_only(features: Path, centers: Sequence[str], tables: Sequence[str] = TABLES) -> None:
     """Removes the partitions of other centers from all tables."""
     features.mkdir(parents=True, exist_ok=True)
-    for table in (*TABLES, "qc"):
+    for table in (*tables, "qc"):
         keep_centers(features / table, centers)
 
 
 def table_of(region: Region) -> str:
     """Returns the table that a region's features belong to."""
     if region.perturbation:
-        return PERTURBED
+        return PERTURBED if region.is_perturbed else SHUFFLED
     return RADIOMICS if region.is_primary else OBSERVERS
 
 

@@ -15,6 +15,7 @@ from featurestore.fingerprints import digest, file_digest
 from pipelines.execution.regions import Region
 from pipelines.images.files import read_image
 from pipelines.images.perturbation import Perturbation, perturbed
+from pipelines.images.shuffling import SHUFFLED, shuffled
 from pipelines.radiomics.base import Extractor, Features, WholeImage
 from pipelines.radiomics.engines import engine
 from pipelines.radiomics.settings import ExtractionSettings
@@ -59,7 +60,7 @@ def extract_region(
     fingerprint: str,
     perturbation: str = "",
 ) -> Receipt:
-    """Measures one stored region, perturbed where that is asked, and writes its part.
+    """Measures one stored region, perturbed or shuffled where that is asked, and writes its part.
 
     Raises:
         CaseDamagedError: A stored file is missing or not what ingest wrote.
@@ -68,8 +69,11 @@ def extract_region(
     _check_file(Path(image), hashes["image_bytes_hash"], "image")
     _check_file(Path(mask), hashes["mask_bytes_hash"], "mask")
     extractor = _engine(engine_name, settings)
-    if perturbation:
-        seed = f"{hashes['image_hash']} {hashes['mask_hash']}"
+    seed = f"{hashes['image_hash']} {hashes['mask_hash']}"
+    if perturbation == SHUFFLED:
+        own = read_image(Path(mask))
+        features = extractor.execute(shuffled(read_image(Path(image)), own, seed), own, _whole(whole))
+    elif perturbation:
         pair = perturbed(read_image(Path(image)), read_image(Path(mask)), Perturbation.parse(perturbation), seed)
         # A moved or grown region comes nearer to the edge of what was stored than the filters reach.
         told = _whole(whole)

@@ -11,6 +11,8 @@ from featurestore.errors import InputError
 from featurestore.fingerprints import digest
 from featurestore.tables import centers_of, read_table
 from pipelines.images.perturbation import VERSION as PERTURBATIONS
+from pipelines.images.shuffling import SHUFFLED
+from pipelines.images.shuffling import VERSION as SHUFFLES
 from pipelines.params.data import Margin
 from pipelines.radiomics.base import WholeImage
 from pipelines.radiomics.engines import check_crops, engine_versions
@@ -37,7 +39,8 @@ class Region:
         whole: What it was cut from; nothing when it is the whole image.
         spacing_mm: Distance of voxel centers along x, y, z.
         n_voxels: Voxels of the stored image.
-        perturbation: How image and mask are perturbed before they are measured; empty when they are not.
+        perturbation: How image and mask are perturbed before they are measured, or that voxels are shuffled; empty
+            when they are as stored.
     """
 
     key: CaseKey
@@ -53,6 +56,15 @@ class Region:
     def perturbed(self, name: str) -> "Region":
         """Returns the region as a perturbation shows it; its name stands for the observer."""
         return replace(self, key=replace(self.key, observer=name), is_primary=False, perturbation=name)
+
+    def shuffled(self) -> "Region":
+        """Returns the region with its voxels dealt anew."""
+        return replace(self, perturbation=SHUFFLED)
+
+    @property
+    def is_perturbed(self) -> bool:
+        """Whether it is seen as another scan or another reader might see it."""
+        return self.perturbation not in ("", SHUFFLED)
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> "Region":
@@ -110,7 +122,8 @@ class Recipe:
                 "engine": self.engine,
                 "versions": engine_versions(self.engine),
                 "feature_set": self.feature_set,
-                **({"perturbation": [region.perturbation, PERTURBATIONS]} if region.perturbation else {}),
+                **({"perturbation": [region.perturbation, PERTURBATIONS]} if region.is_perturbed else {}),
+                **({"voxels": [SHUFFLED, SHUFFLES]} if region.perturbation == SHUFFLED else {}),
             }
         )
 

@@ -20,7 +20,9 @@ from pipelines.workspace import Workspace
 from registry.lifecycle import Registry
 from registry.states import ModelVersion
 
-TABLES = ("views", "outcomes", "features", "imported", "training", "models", "evaluation")
+TABLES = (
+    "views", "outcomes", "features", "shuffled", "imported", "training", "models", "fusion", "controls", "evaluation",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

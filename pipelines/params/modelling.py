@@ -231,6 +231,23 @@ class Subgroup(Section):
     cuts: list[float] = []
 
 
+class Controls(Section):
+    """Negative controls: the same search where there is nothing, or less, to be found.
+
+    Args:
+        label_shuffles: How often the labels are dealt anew, within the training patients and within those kept aside.
+        trials: How many settings each of these searches tries.
+        voxels: Whether features are computed of the same regions with their voxels shuffled as well, and the model
+            searched anew on them: what it still reaches needs size, shape and histogram alone.
+        models: Which models, of those with a search (`lr`, `rf`, `mlp`); the best by cross-validation when left out.
+    """
+
+    label_shuffles: int = Field(default=20, ge=0)
+    trials: int = Field(default=5, ge=1)
+    voxels: bool = True
+    models: list[Name] = []
+
+
 class EvaluationSection(Section):
     """How models are judged on each cohort.
 
@@ -242,6 +259,7 @@ class EvaluationSection(Section):
         subgroups: Groups of patients in which every model is judged as well; centers always are.
         subgroup_patients: A group with fewer patients is too small to tell.
         subgroup_events: So is one with fewer patients with, or without, the outcome.
+        controls: Negative controls.
         seed: Of the resamples.
     """
 
@@ -252,4 +270,5 @@ class EvaluationSection(Section):
     subgroups: list[Subgroup] = []
     subgroup_patients: int = Field(default=20, ge=2)
     subgroup_events: int = Field(default=5, ge=1)
+    controls: Controls = Controls()
     seed: int

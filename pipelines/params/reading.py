@@ -111,6 +111,7 @@ class Params(Section):
         complaints += [line for name, model in self.models.items() for line in self._of_steps(name, model)]
         complaints += [line for name, model in self.deep.items() for line in self._of_deep(name, model)]
         complaints += [line for name, fused in self.fusion.items() for line in self._of_fusion(name, fused)]
+        complaints += self._of_controls()
         if complaints:
             raise ValueError("; ".join(complaints))
         return self
@@ -168,6 +169,12 @@ class Params(Section):
                 "folds see inside has no common axes; take late or tuned"
             )
         return found
+
+    def _of_controls(self) -> list[str]:
+        asked, own = self.evaluation.controls.models, self.models
+        found = _unknown("evaluation.controls.models", {"": asked}, own)
+        fixed = [name for name in asked if name in own and own[name].estimator not in ("lr", "rf", "mlp")]
+        return [*found, *(f"evaluation.controls.models: {name} has no search to do anew" for name in fixed)]
 
     def _of_service(self, name: str, service: Service) -> list[str]:
         views = dict.fromkeys(("radiomics", "clinical", "acquisition", *self.imported))

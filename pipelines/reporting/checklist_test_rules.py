@@ -222,7 +222,7 @@ def clusters(records: Records) -> Evidence | None:
 def size_control(records: Records) -> Evidence | None:
     """Whether the model was compared with the region's size alone."""
     rows = records.rows_of_best("controls")
-    known = rows[rows["difference"].notna()] if len(rows) else rows
+    known = rows[rows["difference"].notna() & (rows["name"] == "size_only")] if len(rows) else rows
     if known.empty:
         return None
     told = listed(f"{row['cohort']} {row['difference']:+.3f}" for row in known.to_dict("records"))

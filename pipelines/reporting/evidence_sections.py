@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import pandas as pd
-
 from pipelines.reporting import further_figures
 from pipelines.reporting.clinical_sections import clinical_content
+from pipelines.reporting.control_sections import controls_content, shuffle_drawings
 from pipelines.reporting.fusion_sections import fusion_content
 from pipelines.reporting.model_figures import Drawing
 from pipelines.reporting.study_files import StudyFiles, cohort_words
@@ -14,11 +13,6 @@ GOOD_AGREEMENT, EXCELLENT_AGREEMENT = 0.75, 0.9
 """Koo and Li 2016, Journal of Chiropractic Medicine 15:155."""
 
 TOP_FEATURES = 20
-CONTROL_WORDS = {
-    "size_only": "The region's volume alone",
-    "shuffled_labels": "The same search on shuffled labels",
-    "shuffled_voxels": "Features of the same regions with their voxels shuffled",
-}
 
 Content = dict[str, Any]
 Labels = tuple[str, str]
@@ -57,6 +51,7 @@ def evidence_drawings(files: StudyFiles, labels: Labels) -> list[Drawing]:
         *further_figures.attention_drawings(files),
         *further_figures.odds_drawings(files),
         *further_figures.fusion_drawings(files),
+        *shuffle_drawings(files),
     ]
 
 
@@ -111,28 +106,3 @@ def agreement_content(files: StudyFiles) -> Content:
         "good": int((known["icc"] >= GOOD_AGREEMENT).sum()),
         "excellent": int((known["icc"] >= EXCELLENT_AGREEMENT).sum()),
     }
-
-
-def controls_content(files: StudyFiles, model: str) -> Content:
-    """Returns the controls of one model, and whether each model has patients enough."""
-    controls = files.of_model(files.tables["controls"], model)
-    rows = [
-        {
-            **row,
-            "words": CONTROL_WORDS.get(str(row["name"]), str(row["name"])),
-            "where": cohort_words(str(row["cohort"])),
-        }
-        | {"verdict": _verdict(row.get("passed")), "difference_low": row["low"], "difference_high": row["high"]}
-        for row in controls.to_dict("records")
-    ]
-    sizes = [
-        {**row, "enough": {True: "yes", False: "no"}.get(row["enough"], "–")}
-        for row in files.tables["sample_size"].to_dict("records")
-    ]
-    return {"rows": rows, "sizes": sizes} if rows or sizes else {}
-
-
-def _verdict(passed: object) -> str:
-    if passed is None or pd.isna(passed):  # type: ignore[call-overload]
-        return ""
-    return "more than the control" if str(passed) == "True" else "not shown to be more"

@@ -18,6 +18,7 @@ from pipelines.evaluation.evaluate import PREDICTIONS
 from pipelines.evaluation.feature_list import FEATURES
 from pipelines.evaluation.metrics import best_model
 from pipelines.evaluation.model_records import ODDS, RECORDS
+from pipelines.evaluation.negative_controls import SHUFFLES
 from pipelines.evaluation.size_control import CONTROLS
 from pipelines.evaluation.subgroups import HETEROGENEITY, SUBGROUPS
 from pipelines.evaluation.tables import PLOTS
@@ -132,6 +133,7 @@ def read_study(workspace: Workspace) -> StudyFiles:
             for name, columns in (
                 {name: ("model", "cohort", *own) for name, own in PLOTS.items()}
                 | {name: ("model", *own) for name, own in RECORDS.items()}
+                | {"shuffled_labels": SHUFFLES}
             ).items()
         },
         models={name: _model(workspace.model(name)) for name in metrics},

@@ -7,11 +7,28 @@ import numpy as np
 
 from featurestore.training_sets import INTERNAL, TRAINING, TrainingSet
 from pipelines.evaluation.discrimination import auc, fold_auc_estimate
+from pipelines.evaluation.estimates import Estimate
 from pipelines.models.base import Floats, Labels
+from pipelines.models.steps import RowFacts
 from pipelines.params.modelling import Model, TuningSection
-from pipelines.training.tune import fit_best
+from pipelines.training.tune import Tuned, fit_best
 
 CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ShuffledFit:
+    """What a search on shuffled labels found.
+
+    Args:
+        tuned: The search, and the model fitted with it.
+        training: The nested cross-validated area of the training patients with its interval.
+        internal: The area on the patients kept aside; NaN where there is nobody, or one class.
+    """
+
+    tuned: Tuned
+    training: Estimate
+    internal: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +52,40 @@ class ShuffledAucs:
     internal: float
     external: float
     best_trial: float
+
+
+def dealt_anew(whole: TrainingSet, seed: int) -> TrainingSet:
+    """Returns the set with its labels shuffled.
+
+    Those of training patients and of those kept aside are dealt among themselves, so that both keep their numbers of
+    events.
+    """
+    rng, y = np.random.default_rng(seed), whole.y.copy()
+    for side in (TRAINING, INTERNAL):
+        at = whole.split == side
+        y[at] = rng.permutation(y[at])
+    return replace(whole, y=y)
+
+
+def fit_shuffled(
+    development: TrainingSet, settings: Model, tuning: TuningSection, repeats: Floats | None = None
+) -> ShuffledFit:
+    """Does what `tune` does, on labels that were shuffled before.
+
+    Args:
+        development: The training set with such labels.
+        settings: The model.
+        tuning: How it is searched; few trials are enough.
+        repeats: The training patients' features by other outlines, shape (n, k, p).
+    """
+    internal = development.part(INTERNAL)
+    tuned = fit_best(development.part(TRAINING), settings, tuning, repeats=repeats)
+    honest, facts = tuned.nested, RowFacts(center=internal.center)
+    return ShuffledFit(
+        tuned=tuned,
+        training=fold_auc_estimate(honest.y, honest.p, honest.fold, CONFIDENCE),
+        internal=auc(internal.y, tuned.model.predict_proba(internal.X, facts)) if len(internal.y) else float("nan"),
+    )
 
 
 def shuffled_aucs(
@@ -66,17 +117,14 @@ def _shuffled(
 ) -> ShuffledAucs:
     labels = np.random.default_rng(seed).permutation(np.concatenate([whole.y, y_external]).astype(np.int8))
     n = len(whole.y)
-    development = replace(whole, y=labels[:n])
-    internal = development.part(INTERNAL)
-    tuned = fit_best(development.part(TRAINING), settings, tuning)
-    honest = tuned.nested
-    estimate = fold_auc_estimate(honest.y, honest.p, honest.fold, CONFIDENCE)
+    fitted = fit_shuffled(replace(whole, y=labels[:n]), settings, tuning)
+    model, estimate = fitted.tuned.model, fitted.training
     return ShuffledAucs(
         seed=seed,
-        training=honest.auc(),
+        training=fitted.tuned.nested.auc(),
         training_low=float("nan") if estimate.low is None else estimate.low,
         training_high=float("nan") if estimate.high is None else estimate.high,
-        internal=auc(internal.y, tuned.model.predict_proba(internal.X)) if len(internal.y) else float("nan"),
-        external=auc(labels[n:], tuned.model.predict_proba(X_external)) if len(X_external) else float("nan"),
-        best_trial=tuned.flattering.auc(),
+        internal=fitted.internal,
+        external=auc(labels[n:], model.predict_proba(X_external)) if len(X_external) else float("nan"),
+        best_trial=fitted.tuned.flattering.auc(),
     )

@@ -120,7 +120,7 @@ def tune(workspace: Workspace, params: Params, name: str, progress: Progress | N
     telling.start(f"tune {name}", params.tuning.trials * (1 + params.tuning.nested_repeats))
     with threadpool_limits(1):  # sums in another order would give other bits
         part = whole.part(TRAINING)
-        repeats = _repeats(workspace.training(settings.service), part) if settings.stability else None
+        repeats = own_repeats(workspace.training(settings.service), part) if settings.stability else None
         tuned = fit_best(part, settings, params.tuning, journal, telling, repeats)
         target = params.evaluation.target_sensitivity
         summary = write_candidate(workspace.model(name), name, whole, settings, tuned, target)
@@ -232,7 +232,8 @@ def _covariates(names: list[str], part: TrainingSet) -> tuple[int, ...]:
     return tuple(own.tolist())
 
 
-def _repeats(folder: Path, part: TrainingSet) -> Floats | None:
+def own_repeats(folder: Path, part: TrainingSet) -> Floats | None:
+    """Returns a set's features by other outlines, shape (n, k, p); none where it has no such rows."""
     told = part.record.get("repeats", {"rows": []})
     return read_repeats(folder, part.names, part.center, part.case_id, told["rows"])
 

@@ -5,9 +5,11 @@ label change. Whatever was fitted on them would move.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from numpy.typing import NDArray
 
 from featurestore.harmonization import CombatRules
@@ -56,6 +58,23 @@ def test_a_step_fitted_on_all_patients_is_caught(way: str, monkeypatch: pytest.M
 
     monkeypatch.setattr(CrossValidation, "_prepare", leaky)
     assert rings(WAYS[way])
+
+
+def test_labels_of_external_patients_are_an_input_of_judging_and_showing_alone() -> None:
+    """Nothing that is learned, negative controls among it, may run again because an external label changed."""
+    found = yaml.safe_load((Path(__file__).resolve().parents[2] / "dvc.yaml").read_text())["stages"]
+    stages = {name: stage.get("do", stage) for name, stage in found.items()}
+    reads = {name: [dep for dep in stage.get("deps", ()) if holds_external(dep)] for name, stage in stages.items()}
+    labelled = {name for name, own in reads.items() if any("outcomes" in dep for dep in own)}
+    assert labelled == {"evaluate", "report"}
+    learns = ("validate", "assemble", "tune", "train_deep", "fuse", "controls")
+    assert {name: reads[name] for name in learns} == {name: [] for name in learns}
+
+
+def holds_external(dep: str) -> bool:
+    """Whether a folder is of external patients, or holds such a folder."""
+    parted = {f"data/{name}" for name in ("intake", "cases", "views", "outcomes", "features", "shuffled")}
+    return dep in parted or dep.endswith("/external")
 
 
 def rings(way: Way) -> bool:
