@@ -31,6 +31,10 @@ REFUSE = "refuse"
 FREEZE = "freeze"
 """The cases from which a hospital's shift is estimated are fixed: no move of a version."""
 
+ADMIT = "admit"
+"""A hospital whose cases were scored becomes an external center: no move of a version; whether its labels were seen
+before stands in the details."""
+
 REPRODUCE = "reproduce"
 """A package was made again from its record; the details say whether it came out the same."""
 
@@ -210,6 +214,7 @@ _NOTED: dict[str, Callable[[RegistryState, Event], RegistryState]] = {
     REPRODUCE: _reproduced,
     MEND: lambda state, _: state,
     FREEZE: lambda state, event: state,
+    ADMIT: lambda state, event: replace(state, reads=_read(state, event)),
 }
 
 

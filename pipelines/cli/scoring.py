@@ -133,25 +133,3 @@ def _score_carried(package: Path, as_json: bool, options: dict[str, Any]) -> Non
     if found.result.refused:
         click.echo(f"Why cases were not scored: {work.name}/deployment/centers/*/rules/*/views/qc", err=True)
         raise click.exceptions.Exit(1)
-
-
-@click.group()
-def center() -> None:
-    """Incoming hospitals, one by one."""
-
-
-@center.command()
-@click.argument("name")
-@click.option("--why", default="", help="The reason, for the ledger.")
-def freeze(name: str, why: str) -> None:
-    """Fix the cases from which the shift of hospital NAME is estimated: those that are here now.
-
-    Models that harmonize score its cases from then on with one and the same shift, however cases arrive. The event
-    goes to the ledger; a list that was fixed before stays.
-    """
-    from pipelines.scoring.freeze import freeze_center
-
-    workspace = Workspace.find()
-    with workspace.lock("radmill center freeze", name="deployment"):
-        n = freeze_center(workspace, name, why)
-    click.echo(f"{n} cases of {name} fixed; `radmill score` uses them from now on")

@@ -18,6 +18,7 @@ from featurestore.views import BOOKKEEPING
 from pipelines.imports.belonging import exclude
 from pipelines.imports.columns import Columns, numbers, require, sort_columns
 from pipelines.imports.declaring import check_centers, declare
+from pipelines.imports.outcomes import with_outcomes
 from pipelines.imports.problems import LabelValueError, NothingToImportError, SchemaChangedError
 from pipelines.imports.reading import read_file
 from pipelines.imports.rows import (
@@ -54,6 +55,7 @@ class ImportRequest:
         center_column: The column that names centers; or
         center: the one center of all rows.
         label: The column of the outcome, if the table has it.
+        clinical: The center's `clinical.csv` that has the label's column instead of the table.
         phase: The phase of all rows; the view's name when nothing is said of phases.
         phase_column: The column that names phases.
         phase_prefixes: Beginnings of column names that stand for phases.
@@ -74,6 +76,7 @@ class ImportRequest:
     center_column: str | None = None
     center: str | None = None
     label: str | None = None
+    clinical: Path | None = None
     phase: str | None = None
     phase_column: str | None = None
     phase_prefixes: tuple[str, ...] = ()
@@ -127,6 +130,8 @@ def import_table(workspace: Workspace, path: Path, request: ImportRequest) -> Im
     params = load_params(workspace.params)
     _check_name(request.view)
     frame = read_file(path, tuple(request.own), request.sheet, request.missing)
+    if request.clinical is not None:
+        frame = with_outcomes(frame, request.id_column, request.clinical, str(request.center), params.label)
     columns = sort_columns(frame, request.own, request.texts, request.columns, request.drop)
     found, features = _rows(frame, columns, request)
     exclude(found, workspace, params, frame)

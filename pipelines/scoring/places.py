@@ -92,7 +92,7 @@ class Deployment:
     def hospitals(self) -> list[str]:
         """Returns the hospitals that have put something into `incoming`."""
         folder = self.workspace.incoming
-        found = sorted(path.name for path in folder.glob("*") if path.is_dir()) if folder.is_dir() else []
+        found = sorted(path.name for path in folder.glob("[!.]*") if path.is_dir()) if folder.is_dir() else []
         return [name for name in found if any(path.is_file() for path in (folder / name).rglob("*"))]
 
     def section(self, center: str) -> Center:

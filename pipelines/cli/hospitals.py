@@ -1,0 +1,86 @@
+"""Incoming hospitals one by one: freeze, recalibrate on, admit to the study, or read a summary of."""
+
+import json
+from dataclasses import asdict
+
+import click
+
+from pipelines.cli.terminal import print_facts
+from pipelines.workspace import Workspace
+
+_why = click.option("--why", default="", help="The reason, for the ledger.")
+
+
+@click.group()
+def center() -> None:
+    """Incoming hospitals, one by one."""
+
+
+@center.command()
+@click.argument("name")
+@_why
+def freeze(name: str, why: str) -> None:
+    """Fix the cases from which the shift of hospital NAME is estimated: those that are here now.
+
+    Models that harmonize score its cases from then on with one and the same shift, however cases arrive. The event
+    goes to the ledger; a list that was fixed before stays.
+    """
+    from pipelines.scoring.freeze import freeze_center
+
+    workspace = Workspace.find()
+    with workspace.lock("radmill center freeze", name="deployment"):
+        n = freeze_center(workspace, name, why)
+    click.echo(f"{n} cases of {name} fixed; `radmill score` uses them from now on")
+
+
+@center.command()
+@click.argument("name")
+@_why
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def admit(name: str, why: str, as_json: bool) -> None:
+    """Make hospital NAME, whose labels have come, an external center of the study.
+
+    incoming/NAME moves to data/raw/NAME, its key and pseudonyms stay, params.yaml names it under centers.external, and
+    tables of features are imported. The event goes to the ledger. A call that was cut short is completed by the next.
+    """
+    from pipelines.scoring.admitting import admit_center, target
+
+    workspace = Workspace.find()
+    work = "radmill center admit"
+    with workspace.lock(work), workspace.lock(work, name="deployment"):
+        done = admit_center(workspace, name, why)
+    if as_json:
+        click.echo(json.dumps(asdict(done), indent=2))
+        return
+    place = target(workspace, done).relative_to(workspace.root).as_posix()
+    told = {"center": done.center, "files": place, "patients": done.n, "with a label": done.labelled}
+    seen = {"labels": "spent: performance on them was shown before"} if done.was_read else {}
+    print_facts({**told, "tables": ", ".join(done.views) or "none", **seen})
+    click.echo("Next: radmill run, which judges all models on it; its scores so far stay in deployment/")
+
+
+@click.command()
+@click.argument("name")
+@click.option("--model", default="champion", help="The version to start from: a number, an alias, a model's name.")
+@_why
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def recalibrate(name: str, model: str, why: str, as_json: bool) -> None:
+    """Fit intercept and slope of a version on the labelled cases of hospital NAME, as a new version.
+
+    The version in force stays as it is; the new one is registered and goes through the gates like any other. The
+    hospital's labels are spent by it: its cases are left out of the new version's figures.
+    """
+    from pipelines.scoring.recalibrate import recalibrate as step
+
+    workspace = Workspace.find()
+    with workspace.lock("radmill recalibrate", name="deployment"):
+        made = step(workspace, name, model, why)
+    told = made.told
+    if as_json:
+        click.echo(json.dumps({"version": made.version.number, "parent": made.parent.number, **vars(told)}, indent=2))
+        return
+    cases = f"{told.n} labelled cases of {name}, {told.events} with the outcome"
+    fit = f"intercept {told.intercept:+.3f}, slope {told.slope:.3f}"
+    parent = f"version {made.parent.number} ({made.parent.model})"
+    print_facts({"version": made.version.number, "made from": parent, "fitted on": cases, "log odds": fit})
+    click.echo(f"Next: radmill promote {made.version.number}")
