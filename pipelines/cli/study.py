@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -27,7 +28,8 @@ PRESETS = ("her2-bladder",)
 @click.option("--patients", default=40, show_default=True, help="Demo: patients a center.")
 @click.option("--effect", default=1.0, show_default=True, help="Demo: strength of the true effect; 0 plants none.")
 @click.option("--seed", default=20240501, show_default=True, help="Demo: seed of all that is drawn.")
-def init(folder: Path, demo: bool, tables: bool, preset: str | None, patients: int, effect: float, seed: int) -> None:
+@click.option("--deliveries", default=1, show_default=True, help="Demo: in how many the new hospital's files come.")
+def init(folder: Path, demo: bool, tables: bool, preset: str | None, **drawn: Any) -> None:
     """Make a study in FOLDER: settings, stage graph, git and DVC.
 
     Then put each center's files into FOLDER/data/raw/<center>, name the centers, phases and the label in
@@ -42,7 +44,7 @@ def init(folder: Path, demo: bool, tables: bool, preset: str | None, patients: i
     if demo:
         from pipelines.demo import write_demo
 
-        write_demo(workspace.root, patients=patients, effect=effect, seed=seed, progress=TerminalProgress())
+        write_demo(workspace.root, **drawn, progress=TerminalProgress())
     click.echo(f"A study is in {folder}.")
     if demo:
         click.echo(f"Next: cd {folder} && radmill status && radmill run")

@@ -5,6 +5,8 @@ is planted); `docs/demo-data.md` says it in prose. The same arguments give the s
 """
 
 import shutil
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 from featurestore.errors import InputError
@@ -24,6 +26,12 @@ SECOND_LESION = 0
 HOLLOW = 5
 """The patient of each center whose tumor has a necrotic core, left out by the readers: a hole in one contour."""
 
+DELIVERIES = "deliveries"
+"""Where a new hospital's files lie that arrive bit by bit: a folder for each delivery, to be copied to `incoming`."""
+
+LABELS = "labels"
+"""The last delivery: the clinical table with the labels."""
+
 _UNFINISHED = ".unfinished-"
 
 
@@ -36,11 +44,17 @@ class DemoExistsError(InputError):
 class DemoSizeError(InputError):
     """A demo without patients was asked for."""
 
-    default_remedy = "ask for at least one patient a center"
+    default_remedy = "ask for at least one patient a center, and for one in each delivery"
 
 
 def write_demo(
-    study: Path, *, patients: int = 40, effect: float = 1.0, seed: int = 20240501, progress: Progress | None = None
+    study: Path,
+    *,
+    patients: int = 40,
+    effect: float = 1.0,
+    seed: int = 20240501,
+    deliveries: int = 1,
+    progress: Progress | None = None,
 ) -> None:
     """Writes the raw data of the demo's centers, and their keys, below a study.
 
@@ -49,14 +63,16 @@ def write_demo(
         patients: Patients a center; a smaller demo has the first patients of a larger one.
         effect: Factor on the true effect; 0 for none.
         seed: Decides everything that is drawn by chance.
+        deliveries: In how many deliveries the new hospital's files come. With one they are in `incoming` at once; with
+            more they lie in `deliveries/<center>/1`, `2` … and, with the labels, `labels`, to be copied there.
         progress: Is told about every patient.
 
     Raises:
         DemoExistsError: A center's folder is there already.
-        DemoSizeError: `patients` is below 1.
+        DemoSizeError: `patients` is below 1, or below `deliveries`.
     """
-    if patients < 1:
-        raise DemoSizeError(f"patients: {patients} a center")
+    if not 1 <= deliveries <= patients:
+        raise DemoSizeError(f"patients: {patients} a center, in {deliveries} deliveries")
     for style in CENTERS:
         if (study / style.folder).exists():
             raise DemoExistsError("the folder is there already", where=style.folder)
@@ -64,7 +80,11 @@ def write_demo(
     progress = progress or Silent()
     progress.start("demo patients", len(CENTERS) * patients)
     for style in CENTERS:
-        _write_center(study / style.folder, style, list(patients_of(style, patients, seed, effect)), seed, progress)
+        own = list(patients_of(style, patients, seed, effect))
+        if style.labelled or deliveries == 1:
+            _write_center(study / style.folder, style, own, seed, progress)
+        else:
+            _write_deliveries(study / DELIVERIES / style.name, style, own, seed, progress, deliveries)
     progress.finish()
 
 
@@ -72,10 +92,28 @@ def _write_center(folder: Path, style: CenterStyle, patients: list[Patient], see
     """Writes a center under another name and moves it into place, so that half a center is never taken for one."""
     unfinished = _fresh(folder.with_name(_UNFINISHED + folder.name))
     write_clinical_table(unfinished, style, patients)
-    for patient in patients:
-        _write_patient(unfinished, style, patient, seed)
-        progress.advance()
+    _write_patients(unfinished, style, patients, seed, progress)
     unfinished.rename(folder)
+
+
+def _write_deliveries(
+    folder: Path, style: CenterStyle, patients: list[Patient], seed: int, progress: Progress, n: int
+) -> None:
+    """Writes what a hospital sends bit by bit; each delivery has the clinical table of all patients so far."""
+    unfinished = _fresh(folder.with_name(_UNFINISHED + folder.name))
+    ends = [len(patients) * number // n for number in range(n + 1)]
+    for number, (begin, end) in enumerate(pairwise(ends), start=1):
+        part = _fresh(unfinished / str(number))
+        write_clinical_table(part, style, patients[:end])
+        _write_patients(part, style, patients[begin:end], seed, progress)
+    write_clinical_table(_fresh(unfinished / LABELS), replace(style, labelled=True), patients)
+    unfinished.rename(folder)
+
+
+def _write_patients(folder: Path, style: CenterStyle, patients: list[Patient], seed: int, progress: Progress) -> None:
+    for patient in patients:
+        _write_patient(folder, style, patient, seed)
+        progress.advance()
 
 
 def _write_patient(folder: Path, style: CenterStyle, patient: Patient, seed: int) -> None:

@@ -1,5 +1,6 @@
 """The demo's files, read by programs that nobody here wrote, are the scenes that were meant."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -217,3 +218,26 @@ def test_planted_faults_name_patients_that_exist() -> None:
 def test_grids_of_the_centers_are_right_handed() -> None:
     for style in CENTERS:
         assert np.linalg.det(grid_of(style).matrix()) == pytest.approx(1.0)
+
+
+def test_deliveries_together_are_the_hospital_and_labels_come_last(tmp_path: Path) -> None:
+    """Copied one after the other they give the bytes of a demo at once; the label is in the last table alone."""
+    write_demo(tmp_path / "at_once", patients=2)
+    write_demo(tmp_path / "by_bit", patients=2, deliveries=2)
+    sent = tmp_path / "by_bit" / "deliveries" / "harbor"
+    assert sorted(path.name for path in sent.iterdir()) == ["1", "2", "labels"]
+    assert not (tmp_path / "by_bit" / "incoming").exists()
+    received = tmp_path / "received"
+    for number in ("1", "2"):
+        shutil.copytree(sent / number, received, dirs_exist_ok=True)
+    at_once = tmp_path / "at_once" / "incoming" / "harbor"
+    assert contents_of(received) == contents_of(at_once)
+    assert len((sent / "1" / "clinical.csv").read_text().splitlines()) == 2
+    before, after = ((sent / part / "clinical.csv").read_text().splitlines() for part in ("2", "labels"))
+    assert "ihc" not in before[0]
+    assert "ihc" in after[0]
+    assert [row.split(",")[0] for row in before] == [row.split(",")[0] for row in after]
+
+
+def contents_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
