@@ -106,19 +106,48 @@ def known_levels(part: Part, X: Floats) -> Floats:
     return X
 
 
-def _of_table(part: Part, inputs: CaseInputs) -> Prediction:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class KnownRows:
+    """The patients whom a tabular part can say something of.
+
+    Args:
+        X: Their features, a category's unseen values missing, shape (m, p).
+        center: Their centers, shape (m,).
+        keep: Which of all patients they are, shape (n,).
+        adapters: The shifts of centers that were not in the part's fit.
+        reasons: Why it says nothing of the others, by reason: which patients, shape (n,).
+    """
+
+    X: Floats
+    center: NDArray[np.str_]
+    keep: Mask
+    adapters: Mapping[str, Adapter]
+    reasons: Mapping[str, Mask]
+
+
+def known_rows(part: Part, inputs: CaseInputs) -> KnownRows:
+    """Returns the patients who have what a tabular part needs, and whose center it can be told for."""
     wide = inputs.features(part)
     adapters, alien = inputs.adapters(part, wide) if part.is_harmonized else ({}, [])
     rows = wide.set_index(PATIENT)[list(part.features)]
-    present = inputs.patients.isin(rows.index)
+    present = np.asarray(inputs.patients.isin(rows.index))
     apart = np.isin(inputs.center, alien)
     keep = present & ~apart
-    p = np.full(len(keep), np.nan)
-    if keep.any():
-        X = rows.reindex(inputs.patients[keep]).to_numpy(np.float64)
-        p[keep] = predict_at_centers(part, known_levels(part, X), inputs.center[keep], adapters)
-    reasons = {NO_FEATURES: ~present, **({NO_HARMONIZATION: present & apart} if alien else {})}
-    return Prediction(p=p, reasons=reasons)
+    return KnownRows(
+        X=known_levels(part, rows.reindex(inputs.patients[keep]).to_numpy(np.float64)),
+        center=inputs.center[keep],
+        keep=keep,
+        adapters=adapters,
+        reasons={NO_FEATURES: ~present, **({NO_HARMONIZATION: present & apart} if alien else {})},
+    )
+
+
+def _of_table(part: Part, inputs: CaseInputs) -> Prediction:
+    known = known_rows(part, inputs)
+    p = np.full(len(known.keep), np.nan)
+    if known.keep.any():
+        p[known.keep] = predict_at_centers(part, known.X, known.center, known.adapters)
+    return Prediction(p=p, reasons=known.reasons)
 
 
 def _of_network(part: Part, inputs: CaseInputs) -> Prediction:

@@ -62,6 +62,24 @@ class DriftSection(Section):
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
 
 
+class DoubtSection(Section):
+    """What happens to scores that should not be trusted. Nothing here changes a score; it can be changed at any time.
+
+    Args:
+        policy: `score` shows all scores as they are, `flag` says beside each why it is in doubt, `withhold` says so and
+            leaves the probability out. All three keep the score in the history.
+        alpha: The error rate: so often may a case like those of the development be called far from training, and may
+            a prediction set lack the true class.
+        recalibrate_at: From so many labelled cases of each class on, a hospital's prediction sets rest on its own first
+            19 of each (more at a smaller `alpha`), which its figures then leave out; 0 means never. Above 19, so that
+            enough are left for the figures.
+    """
+
+    policy: Literal["score", "flag", "withhold"] = "flag"
+    alpha: float = Field(default=0.05, ge=0.001, le=0.5)
+    recalibrate_at: int = Field(default=30, ge=0)
+
+
 class ScoringSection(Section):
     """How the cases of new hospitals are taken and scored.
 
@@ -82,6 +100,7 @@ class ScoringSection(Section):
             of a file in the study that holds the address: under private/ it is in no git.
         prometheus: Every run writes its counts, duration and alarms into this file, named *.prom, for the textfile
             collector of Prometheus' node_exporter.
+        doubt: What happens to scores that should not be trusted.
     """
 
     quiet_s: float = Field(default=0.0, ge=0)
@@ -92,6 +111,7 @@ class ScoringSection(Section):
     expected_minimum: int = Field(default=30, ge=1)
     recalibration_minimum: int = Field(default=20, ge=2)
     drift: DriftSection = DriftSection()
+    doubt: DoubtSection = DoubtSection()
     webhook: str | None = None
     prometheus: str | None = Field(default=None, pattern=r"\.prom$")
 
