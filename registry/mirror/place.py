@@ -32,6 +32,7 @@ SETTINGS = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 
+_ADDRESSES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 _METRICS = ("external/auc", "internal/auc", "training/auc", "external/brier", "external/calibration_slope")
 _PARAMS = ("estimator", "service", "components")
 _TAGS = ("registered", "n_events")
@@ -89,14 +90,18 @@ def connection(tracking_uri: str) -> Iterator[Any]:
 
         for name in ("alembic", "mlflow"):
             logging.getLogger(name).setLevel(logging.ERROR)
-        before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
+        before = {name: os.environ.pop(name, None) for name in _ADDRESSES}
         mlflow.set_tracking_uri(tracking_uri)
         mlflow.set_registry_uri(tracking_uri)
         try:
             yield MlflowClient(tracking_uri, tracking_uri)
         finally:
-            mlflow.set_tracking_uri(before[0])
-            mlflow.set_registry_uri(before[1])
+            # MLflow writes the address into the environment, where later commands would take it for the user's wish
+            mlflow.set_tracking_uri(before[_ADDRESSES[0]])
+            mlflow.set_registry_uri(before[_ADDRESSES[1]])
+            for name, value in before.items():
+                os.environ.pop(name, None)
+                os.environ |= {} if value is None else {name: value}
 
 
 def open_experiment(client: Any, study: Path, name: str, tracking_uri: str) -> str:

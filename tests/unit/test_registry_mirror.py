@@ -1,6 +1,7 @@
 """The MLflow window: filled once, unchanged by a second filling, and brought back when it is lost."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from mlflow.tracking import MlflowClient
 
 from proofs.window import shown
 from registry.lifecycle import Registry
-from registry.mirror import MirrorSummary, mirror, models_link, moved_aliases
+from registry.mirror import MirrorSummary, default_uri, mirror, models_link, moved_aliases
 from registry.mirror.filling import WindowError
 from registry.mirror.place import VIEW_TAG, connection, own_uri
 from registry.predict import predict
@@ -159,6 +160,21 @@ def test_a_lost_database_and_a_lost_candidate_come_back(client: Any, filled: Pat
             "radiomics_lr_biphasic",
         )
         assert len(other.search_model_versions(f"name = '{NAME}'")) == 2
+
+
+def test_the_address_of_one_study_is_not_taken_for_the_next_one_s(
+    filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow leaves its address in the environment; a later command would write into another study's window."""
+    for given in (None, "http://127.0.0.1:1"):
+        monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        if given:
+            monkeypatch.setenv("MLFLOW_TRACKING_URI", given)
+        with connection(own_uri(filled)):
+            pass
+        assert default_uri(tmp_path) == (given or own_uri(tmp_path))
+        assert os.environ.get("MLFLOW_TRACKING_URI") == given
+        assert "MLFLOW_REGISTRY_URI" not in os.environ
 
 
 WRITES = ("create_run", "log_batch", "log_inputs", "create_model_version")
