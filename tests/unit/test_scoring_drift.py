@@ -1,5 +1,6 @@
 """Drift rings when a hospital differs, seldom when it does not; each look is made once, on cases as they first came."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,11 @@ from pipelines.scoring.drift import Seen, coded, record_looks
 from pipelines.scoring.drift_explained import explained, put_back
 from pipelines.scoring.drift_history import packed, read_cases, read_looks, read_moved, read_shifts, unpacked
 from pipelines.scoring.drift_looks import directions, look, looks_due, next_look, share_of_error
+from pipelines.scoring.drift_report import acquisition_shift, drift_report
 from pipelines.scoring.drift_statistics import MISSING, Scale, codes, moves, p_values
 from pipelines.scoring.drift_variables import COMPONENTS, FEATURES, SCORES, ringing, variables
+from pipelines.scoring.places import Deployment
+from pipelines.workspace import Workspace
 from registry.package import ModelPackage
 from registry.predict import predict, transform
 from registry.reference import MAX_VALUES
@@ -277,3 +281,40 @@ def test_put_back_gives_developments_distribution_and_keeps_the_order() -> None:
     back = put_back(Scale.of(before, 500), new * 3 + 10)
     assert (np.argsort(back) == np.argsort(new)).all()
     assert ks_2samp(back, before).statistic < 0.01
+
+
+def test_the_report_says_too_few_then_none_seen_then_drift(package: ModelPackage, tmp_path: Path) -> None:
+    deployment = Deployment(Workspace(tmp_path))
+    for n, shift, state, words in (
+        (9, 0.0, "too_few", "9 of the 10 cases"),
+        (12, 0.0, "none_seen", "the next look is at 30"),
+        (12, 3.0, "drift", "features moved"),
+    ):
+        shutil.rmtree(deployment.drift, ignore_errors=True)
+        rows = seen(package, cases(n, 12, shift=shift))
+        record_looks(deployment.drift, rows, ALPHA)
+        scores = rows.history.assign(threshold=0.5, positive=rows.history["probability"] >= 0.5)
+        report = drift_report(deployment, "harbor", package, scores)
+        assert (report.state, report.n) == (state, n)
+        assert words in report.message
+        assert report.prevalence["n"].tolist() == [80, n]
+    assert set(report.curves["source"]) == {"development", "hospital"}
+    assert report.moved["of_family"].iloc[-2] != ""
+    assert report.shift["difference"] is not None
+
+
+def test_the_acquisition_table_counts_what_development_never_saw() -> None:
+    told = {
+        "ct": {
+            "n": 3,
+            "numbers": {"slice_thickness_mm": [1.0, 2.0, 3.0]},
+            "categories": {"kernel": {"B30f": 2, "": 1}},
+        }
+    }
+    images = pd.DataFrame(
+        {"phase": "ct", "slice_thickness_mm": [2.0, 5.0, np.nan], "kernel": ["B30f", "B70f", ""], "other": 1}
+    )
+    table = acquisition_shift(model(acquisition=told), images).set_index("property")
+    assert table.loc["slice_thickness_mm", ["n", "outside"]].tolist() == [2, 1]
+    assert table.loc["kernel", ["n", "outside"]].tolist() == [2, 1]
+    assert table.loc["kernel", "hospital"] == "B30f (1), B70f (1)"
