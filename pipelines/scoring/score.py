@@ -7,9 +7,6 @@ The champion goes through all hospitals first, so that nothing that happens in i
 import time
 from dataclasses import replace
 
-import pandas as pd
-
-from featurestore.files import write_text
 from pipelines.params import load_operation
 from pipelines.params.operation import ScoringSection
 from pipelines.runner import Progress, Runner, Silent
@@ -18,15 +15,11 @@ from pipelines.scoring.following import follow
 from pipelines.scoring.in_force import Force, InForce, absence, problem_of, versions_in_force
 from pipelines.scoring.places import Deployment, check_center_name
 from pipelines.scoring.results import CenterResult, Counts, ScoreSummary, ShadowResult
-from pipelines.scoring.scorer import UNHARMONIZED, Scorer, list_keeper
-from pipelines.scoring.scores import SCORES
+from pipelines.scoring.scorer import RunMemory, Scorer, list_keeper
 from pipelines.scoring.shadow import ShadowComparison, shadow_comparison
+from pipelines.scoring.table import doubt_told, write_table
 from pipelines.workspace import Workspace
 from registry.lifecycle import Registry
-
-NOT_SHOWN = ("inputs", "role")
-"""Columns of the history that the hospital's table leaves out; a champion's earlier scores may be of its time in
-shadow."""
 
 
 def score(
@@ -44,16 +37,18 @@ def score(
     force, events = versions_in_force(registry), tuple(registry.events())
     withdrawn = tuple(load_operation(workspace.params).cohort.withdrawn)
 
+    memory = RunMemory()
+
     def scorer(own: InForce) -> Scorer:
         keeps = list_keeper(force.champion, own)
-        return Scorer(deployment, own, runner, progress or Silent(), scoring, withdrawn, events, keeps)
+        return Scorer(deployment, own, runner, progress or Silent(), scoring, withdrawn, events, keeps, memory)
 
     champion = scorer(force.champion)
     results = [score_center(champion, center) for center in deployment.hospitals()]
     beside = [scorer(own) for own in force.shadow]
     for own in beside:
         results = [_with_shadow(own, force.champion, result) for result in results]
-    results = follow(registry, champion, beside, watch(champion, beside, results))
+    results = doubt_told(champion, follow(registry, champion, beside, watch(champion, beside, results)))
     return ScoreSummary(
         model=force.champion.version.model,
         version=force.champion.version.number,
@@ -69,7 +64,7 @@ def score_center(scorer: Scorer, center: str) -> CenterResult:
         check_center_name(center)
         scorer.take_in(center)
         counts = scorer.score(center)
-        _write_csv(scorer.deployment, center, scorer.own_scores(center))
+        write_table(scorer, center)
     except Exception as error:  # whatever one hospital's files do to the code, the others have their scores
         return CenterResult(center=center, problem=problem_of(error))
     return CenterResult(center=center, duration_s=time.monotonic() - began, **vars(counts))
@@ -103,13 +98,3 @@ def _notes(force: Force, results: list[CenterResult]) -> tuple[str, ...]:
                 if shadow.problem and shadow.version == own.version.number
             ]
     return tuple(told)
-
-
-def _write_csv(deployment: Deployment, center: str, scores: pd.DataFrame) -> None:
-    """Writes the hospital's current scores as a table for people, if it changed."""
-    path = deployment.center(center) / "scores.csv"
-    flags = scores["inputs"].str.startswith(UNHARMONIZED).map({True: UNHARMONIZED.rstrip(":"), False: ""})
-    shown = scores[[name for name in SCORES.names() if name not in NOT_SHOWN]]
-    text = (shown.assign(flag=flags) if flags.any() else shown).to_csv(index=False)
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        write_text(path, text)

@@ -1,17 +1,19 @@
 """One version and one hospital: reads the cases under the package's own rules and settings, and scores those due."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from featurestore.fingerprints import digest
 from featurestore.harmonization import Adapter
 from featurestore.tables import read_frame
 from pipelines.execution.extract import ExtractPlaces, extract_cases
 from pipelines.ingest.ingest import ingest_centers
 from pipelines.ingest.intake import intake_centers
+from pipelines.ingest.places import IngestPlaces
 from pipelines.ingest.pseudonyms import load_key
 from pipelines.ingest.summary import IngestSummary
 from pipelines.models.predicting import CaseInputs, StoredCases, predict_cases
@@ -20,6 +22,7 @@ from pipelines.params.operation import ScoringSection
 from pipelines.radiomics.settings import ExtractionSettings
 from pipelines.runner import Progress, Runner
 from pipelines.scoring.adapters import cases_needed, kept_adapter, neutral_adapter
+from pipelines.scoring.doubting import doubted
 from pipelines.scoring.foreign import foreign_views, remarks_root, table_roots, take_table
 from pipelines.scoring.freezing import FrozenList, chosen_list, frozen_list
 from pipelines.scoring.in_force import CHAMPION, InForce, case_rules, service_of
@@ -27,7 +30,8 @@ from pipelines.scoring.inbox import Inbox, Needs, still_arriving
 from pipelines.scoring.patient_rows import of_part, patient_rows
 from pipelines.scoring.places import Deployment
 from pipelines.scoring.results import Counts
-from pipelines.scoring.scores import append_scores, current_scores, due_patients, read_scores
+from pipelines.scoring.scores import ScoreBook, append_scores, current_scores, due_patients
+from pipelines.training.acquisitions import image_facts
 from registry.ledger import Event
 from registry.package import ModelPackage
 from registry.parts import Part
@@ -43,6 +47,25 @@ AT_A_TIME = 500
 """So many cases are predicted and written down together: what a run that dies has to do again."""
 
 
+@dataclass
+class RunMemory:
+    """What was done in a run already, for all its versions.
+
+    Args:
+        read: What ingest said, by the store it wrote to.
+        extracted: The folders of features that are up to date.
+        books: The history of scores.
+    """
+
+    read: dict[Path, IngestSummary] = field(default_factory=dict)
+    extracted: set[Path] = field(default_factory=set)
+    books: dict[Path, ScoreBook] = field(default_factory=dict)
+
+    def book(self, root: Path) -> ScoreBook:
+        """Returns the history in a folder."""
+        return self.books.setdefault(root, ScoreBook(root))
+
+
 @dataclass(frozen=True)
 class Scorer:
     """A version in force and where its work lies.
@@ -56,6 +79,7 @@ class Scorer:
         withdrawn: Pseudonyms of patients who withdrew.
         events: The ledger.
         fixes_list: Whether it may fix the list of cases that a hospital's shift is estimated from.
+        memory: What the versions of a run need not do twice.
     """
 
     deployment: Deployment
@@ -66,6 +90,7 @@ class Scorer:
     withdrawn: tuple[str, ...] = ()
     events: tuple[Event, ...] = ()
     fixes_list: bool = True
+    memory: RunMemory = field(default_factory=RunMemory, compare=False)
 
     @property
     def package(self) -> ModelPackage:
@@ -86,7 +111,7 @@ class Scorer:
         inbox = self._inbox(center, self._read(center))
         known = self.patients(center)
         patients = self._marked(known[~known["case_id"].isin(inbox.held)])
-        due = due_patients(patients, read_scores(self.deployment.scores, center), self.package.digest)
+        due = due_patients(patients, self.memory.book(self.deployment.scores).of(center), self.package.digest)
         n_scored = sum(self._append(rows) for rows in _batches(due))
         counts = self._counts(center, n_scored, len(patients), len(due) - n_scored)
         refused = {**inbox.refusals(patients["case_id"]), **counts.refused}
@@ -112,7 +137,7 @@ class Scorer:
 
     def history(self, center: str) -> pd.DataFrame:
         """Returns all scores ever given to the hospital's cases, without those of patients who withdrew."""
-        history = read_scores(self.deployment.scores, center)
+        history = self.memory.book(self.deployment.scores).of(center)
         return history[~history["case_id"].isin(self.withdrawn)]
 
     def own_scores(self, center: str) -> pd.DataFrame:
@@ -132,7 +157,8 @@ class Scorer:
         remarks = [read_frame(remarks_root(root)) for root in foreign.values()]
         if self.sees_images:
             remarks += [read_frame(root) for root in (views / "qc", self.features(center) / "qc")]
-        memory = self.deployment.store(center, rules) / "waiting.csv"
+        asked = digest([*needs.phases, needs.clinical, *sorted(foreign)])  # versions that need the same share it
+        memory = self.deployment.store(center, rules) / f"waiting-{asked[:8]}.csv"
         return Inbox.of(
             remarks,
             read_frame(views / "cases"),
@@ -155,12 +181,18 @@ class Scorer:
         rules, is_clinical = self.rules(), any(part.view == "clinical" for part in service_of(self.package).parts)
         if not self.sees_images and not is_clinical:
             return IngestSummary()
-        places, sections = self.deployment.ingest(center, rules), {center: self.deployment.section(center)}
-        read = ingest_centers(
-            places, rules, sections, self.runner, self.progress, quiet_s=self.scoring.quiet_s, labelled=False
-        )
-        if not self.sees_images:
-            return read
+        places, store = self.deployment.ingest(center, rules), self.deployment.store(center, rules)
+        if store not in self.memory.read:
+            sections, quiet_s = {center: self.deployment.section(center)}, self.scoring.quiet_s
+            self.memory.read[store] = ingest_centers(
+                places, rules, sections, self.runner, self.progress, quiet_s=quiet_s, labelled=False
+            )
+        if self.sees_images and self.features(center) not in self.memory.extracted:
+            self._extract(center, places)
+            self.memory.extracted.add(self.features(center))
+        return self.memory.read[store]
+
+    def _extract(self, center: str, places: IngestPlaces) -> None:
         extraction = self.package.manifest["extraction"]
         settings = {phase: ExtractionSettings.from_mapping(s) for phase, s in extraction["by_phase"].items()}
         extract_cases(
@@ -176,22 +208,29 @@ class Scorer:
             self.runner,
             self.progress,
         )
-        return read
 
     def _append(self, due: pd.DataFrame) -> int:
-        p = predict_cases(self.package, self.inputs(due)).p
+        inputs = self.inputs(due)
+        p = predict_cases(self.package, inputs).p
         told = ~np.isnan(p)
         if not told.any():
             return 0
+        doubts = doubted(self.package, inputs, self._facts(str(due["center"].iloc[0])))
+        own = {name: doubts[name].to_numpy() for name in doubts}
         return append_scores(
             self.deployment.scores,
-            due[told].assign(role=self.force.role, distance=np.nan, doubts=""),
+            due.assign(role=self.force.role, **own)[told],
             p[told],
             package=self.package.digest,
             model=self.force.version.model,
             version=self.force.version.number,
             threshold=self.package.thresholds[THRESHOLD],
         )
+
+    def _facts(self, center: str) -> pd.DataFrame:
+        """Returns how the hospital's images were acquired."""
+        views = self.deployment.ingest(center, self.rules()).views
+        return image_facts(read_frame(views / "cases"), read_frame(views / "acquisition"))
 
     def inputs(self, due: pd.DataFrame) -> CaseInputs:
         """Returns the due patients of one hospital, with their features and stored images."""

@@ -5,6 +5,7 @@ scored once; a scan that was sent again and differs gives a new score that names
 score is always that of the present inputs, also when an earlier scan comes back.
 """
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -115,3 +116,22 @@ def read_scores(root: Path, center: str = "*") -> pd.DataFrame:
     """
     history = read_history(root, SCORES, center)
     return history.fillna({"role": "champion", "doubts": ""})
+
+
+@dataclass(frozen=True)
+class ScoreBook:
+    """The history of scores as a run looks at it again and again: parts never change, so each is checked once.
+
+    Args:
+        root: The history's folder.
+    """
+
+    root: Path
+    _known: dict[str, tuple[tuple[str, ...], pd.DataFrame]] = field(default_factory=dict, repr=False, compare=False)
+
+    def of(self, center: str) -> pd.DataFrame:
+        """Returns all scores ever given to a center's cases."""
+        parts = tuple(sorted(path.name for path in self.root.glob(f"center={center}/*.parquet")))
+        if self._known.get(center, ((), None))[0] != parts:
+            self._known[center] = (parts, read_scores(self.root, center))
+        return self._known[center][1].copy(deep=False) if parts else read_scores(self.root, center)
