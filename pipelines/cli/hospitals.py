@@ -2,11 +2,16 @@
 
 import json
 from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from pipelines.cli.terminal import print_facts
 from pipelines.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pipelines.scoring.center_summary import CenterSummary
 
 _why = click.option("--why", default="", help="The reason, for the ledger.")
 
@@ -57,6 +62,33 @@ def admit(name: str, why: str, as_json: bool) -> None:
     seen = {"labels": "spent: performance on them was shown before"} if done.was_read else {}
     print_facts({**told, "tables": ", ".join(done.views) or "none", **seen})
     click.echo("Next: radmill run, which judges all models on it; its scores so far stay in deployment/")
+
+
+@center.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--name", required=True, help="What the study calls the hospital.")
+def summary(file: Path, name: str) -> None:
+    """Read FILE, which a hospital that keeps its patients wrote with `radmill score --package … --summary FILE`.
+
+    It is checked, kept under deployment/summaries/, and shown beside the study's own hospitals. It has counts and
+    figures and no row of a patient; counts below 5 are left out.
+    """
+    from pipelines.scoring.center_summary import read_summary
+
+    workspace = Workspace.find()
+    with workspace.lock("radmill center summary", name="deployment"):
+        found = read_summary(workspace, file, name)
+    area = found.performance.get("auc")
+    told = {"scored": found.scored, "labelled": found.labelled, "AUC": None if area is None else round(area, 3)}
+    shown = {key: "not told" if value is None else value for key, value in told.items()}
+    print_facts({"center": name, "package": found.package[:12], **shown, "drift": _rung(found)})
+
+
+def _rung(found: "CenterSummary") -> str:
+    if not found.drift:
+        return "no look yet"
+    rang = [look.family for look in found.drift if look.rings]
+    return f"seen in {', '.join(rang)}" if rang else "none seen"
 
 
 @click.command()

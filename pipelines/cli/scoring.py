@@ -32,6 +32,9 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--rules", type=_file, help="The house's names: phases, roi, clinical (YAML).")
 @click.option("--work", type=click.Path(file_okay=False, path_type=Path), help="Kept between runs; default OUT.work.")
 @click.option("--with-ids", is_flag=True, help="Add the hospital's own patient_id: the table then identifies people.")
+@click.option(
+    "--summary", type=click.Path(dir_okay=False, path_type=Path), help="Write counts and figures, no patient."
+)
 def score(as_json: bool, quiet: bool, package: Path | None, **options: Any) -> None:
     """Score the new or changed cases in incoming/<center>/ with the champion, once each.
 
@@ -121,7 +124,15 @@ def _score_carried(package: Path, as_json: bool, options: dict[str, Any]) -> Non
     work = options["work"] or out.with_name(f"{out.name}.work")
     with open_runner(ClusterSection()) as runner:
         found = score_carried(
-            believed, images, out, work, runner, TerminalProgress(), house=house, with_ids=options["with_ids"]
+            believed,
+            images,
+            out,
+            work,
+            runner,
+            TerminalProgress(),
+            house=house,
+            with_ids=options["with_ids"],
+            summary=options["summary"],
         )
     if as_json:
         click.echo(json.dumps(asdict(found), indent=2))
@@ -130,6 +141,8 @@ def _score_carried(package: Path, as_json: bool, options: dict[str, Any]) -> Non
         print_facts(
             {"package": found.package, "trust": found.trust, "table": f"{out.name}, {found.n_rows} rows", **row}
         )
+    for alarm in found.result.alarms:
+        click.echo(f"alarm: {alarm.message}", err=True)
     if found.result.refused:
         click.echo(f"Why cases were not scored: {work.name}/deployment/centers/*/rules/*/views/qc", err=True)
         raise click.exceptions.Exit(1)

@@ -18,8 +18,13 @@ from pipelines.params import CaseRules
 from pipelines.params.data import Center
 from pipelines.params.operation import ScoringSection
 from pipelines.runner import Progress, Runner, Silent
+from pipelines.scoring.center_summary import CenterSummary, summarized_center, write_summary
+from pipelines.scoring.drifting import watch
+from pipelines.scoring.following import followed
 from pipelines.scoring.house import HouseRules
 from pipelines.scoring.in_force import CHAMPION, InForce, check_scorable
+from pipelines.scoring.labels import known_labels
+from pipelines.scoring.performance import read_performance
 from pipelines.scoring.places import Deployment
 from pipelines.scoring.results import CenterResult
 from pipelines.scoring.score import score_center
@@ -149,6 +154,7 @@ def score_carried(
     *,
     house: HouseRules | None = None,
     with_ids: bool = False,
+    summary: Path | None = None,
 ) -> CarriedScores:
     """Scores the cases in `images` and writes the table `out`.
 
@@ -161,6 +167,7 @@ def score_carried(
         progress: Is told how it goes.
         house: The hospital's names and patterns.
         with_ids: Whether the table also has the hospital's own patient_id, which identifies people.
+        summary: A file to write of what may leave the hospital: counts and figures, no row of a patient.
 
     Raises:
         ImagesMissingError: There is no such folder.
@@ -186,7 +193,24 @@ def score_carried(
         if with_ids:
             table = _with_ids(table, scorer, deployment)
         _write(out, table.assign(trust=believed.trust), private=with_ids)
+        (watched,) = watch(scorer, (), [result])
+        result = followed(scorer, watched, {})
+        if summary is not None:
+            write_summary(summary, _summary(scorer, result))
     return CarriedScores(result=result, package=package.digest, trust=believed.trust, n_rows=len(table))
+
+
+def _summary(scorer: CarriedScorer, result: CenterResult) -> CenterSummary:
+    deployment, package = scorer.deployment, scorer.package
+    return summarized_center(
+        deployment,
+        HOSPITAL,
+        package,
+        scorer.own_scores(HOSPITAL),
+        known_labels(deployment.ingest(HOSPITAL, scorer.rules()).outcomes, HOSPITAL),
+        result.refused,
+        read_performance(deployment.performance, HOSPITAL, package.digest),
+    )
 
 
 def _version(package: ModelPackage) -> ModelVersion:

@@ -38,15 +38,22 @@ def follow(
         results: What scoring did for each hospital.
     """
     evidence = evidence_of(registry, champion)
-    told = [_followed(champion, result, evidence) for result in results]
+    told = [followed(champion, result, evidence) for result in results]
     for scorer in shadow:
         own = evidence_of(registry, scorer)
         for result in told:
-            _followed(scorer, result, own)  # compared on pages; nothing in the shadow rings
+            followed(scorer, result, own)  # compared on pages; nothing in the shadow rings
     return told
 
 
-def _followed(scorer: Scorer, result: CenterResult, evidence: Mapping[str, Any]) -> CenterResult:
+def followed(scorer: Scorer, result: CenterResult, evidence: Mapping[str, Any]) -> CenterResult:
+    """Does the same for one version and one hospital.
+
+    Args:
+        scorer: The version's scorer.
+        result: What scoring did for the hospital.
+        evidence: What was measured when the version was registered; may be empty.
+    """
     if result.problem:
         return result
     column = scorer.rules().label.column
@@ -101,5 +108,4 @@ def _recorded(scorer: Scorer, result: CenterResult, found: TakenLabels, evidence
     )
     scores: pd.DataFrame = scorer.own_scores(result.center)
     left_out = cases_of(scorer.deployment, result.center, package)
-    root = scorer.deployment.workspace.deployment / "performance"
-    return record_performance(root, judged, scores, found.labels, left_out)
+    return record_performance(scorer.deployment.performance, judged, scores, found.labels, left_out)

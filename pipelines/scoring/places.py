@@ -55,6 +55,16 @@ class Deployment:
         """How each hospital's cases came, and what the looks at them found."""
         return self.workspace.deployment / "drift"
 
+    @property
+    def performance(self) -> Path:
+        """What is known of each package's performance at each hospital."""
+        return self.workspace.deployment / "performance"
+
+    @property
+    def summaries(self) -> Path:
+        """What hospitals told that score by themselves and keep their patients."""
+        return self.workspace.deployment / "summaries"
+
     def center(self, center: str) -> Path:
         """All that was derived from one hospital's files."""
         return self.workspace.deployment / "centers" / center
