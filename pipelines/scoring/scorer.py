@@ -216,7 +216,7 @@ class Scorer:
         if not told.any():
             return 0
         doubts = doubted(self.package, inputs, self._facts(str(due["center"].iloc[0])))
-        own = {name: doubts[name].to_numpy() for name in doubts}
+        own = {name: doubts[name].to_numpy() for name in ("distance", "doubts")}
         return append_scores(
             self.deployment.scores,
             due.assign(role=self.force.role, **own)[told],
