@@ -2,6 +2,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# what `radmill schedule print` gives cron, run now; exit 1 means that some cases were refused
+SCHEDULED = { ../$(BIN)/radmill schedule print --kind cron 2>/dev/null | grep -v '^\#' | cut -d' ' -f6- | sh || test $$? -eq 1; }
+# what a hospital does: it copies its next files to incoming; then the schedule comes round
+DELIVER = { test ! -d deliveries/harbor/$$n || { mkdir -p incoming/harbor && cp -R deliveries/harbor/$$n/. incoming/harbor/ && rm -r deliveries/harbor/$$n && $(SCHEDULED); }; }
 
 .PHONY: help install demo test lint types check bench-extraction bench-store prove-scoring lock clean
 
@@ -18,19 +22,23 @@ $(STAMP): pyproject.toml requirements.lock
 install: $(STAMP) ## .venv with radmill in it, and nothing else
 
 demo: $(STAMP) ## a whole study on synthetic centers in demo/, from files to a scored hospital
-	test -d demo || $(BIN)/radmill init demo --demo
+	test -d demo || $(BIN)/radmill init demo --demo --deliveries 3
 	cd demo && ../$(BIN)/radmill run
 	cd demo && ../$(BIN)/radmill register clinical --why "a weak model, to show the gates"
 	cd demo && { ../$(BIN)/radmill promote clinical || test $$? -eq 2; }
 	cd demo && ../$(BIN)/radmill register
 	cd demo && ../$(BIN)/radmill promote --why "first model of the demo"
-	cd demo && { ../$(BIN)/radmill score || test $$? -eq 1; }
+	@echo "deliveries/harbor/1, 2, 3: to incoming/harbor, and the scheduled command after each"
+	@cd demo && for n in 1 2 3; do $(DELIVER) || exit; done
 	cd demo && sha256sum deployment/centers/*/scores.csv > .radmill/scores.sum
 	cd demo && ../$(BIN)/radmill promote clinical --override "to show an override and a rollback"
 	cd demo && ../$(BIN)/radmill rollback --why "the override was for show"
 	cd demo && { ../$(BIN)/radmill score || test $$? -eq 1; }
 	cd demo && sha256sum --check --quiet .radmill/scores.sum && echo "The same scores as before the rollback"
 	cd demo && { grep "in spite of its gates" reports/cards/version-*.md || true; }
+	@echo "deliveries/harbor/labels: to incoming/harbor, and the scheduled command once more"
+	@cd demo && n=labels && $(DELIVER)
+	cd demo && cat deployment/score.log
 	cd demo && ../$(BIN)/radmill status
 	@echo "Open demo/reports/study.html; compare models with: cd demo && ../$(BIN)/radmill ui"
 
