@@ -5,6 +5,7 @@ Reads tables and folder listings only, so it is the quick look before anything l
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,9 +19,12 @@ from pipelines.ingest.clinical import read_clinical
 from pipelines.ingest.places import study_places
 from pipelines.ingest.pseudonyms import key_path, load_key
 from pipelines.params import Params
+from pipelines.params.base import NAME
 from pipelines.record import FEATURE_SET
+from pipelines.scoring.announced import untold
 from pipelines.scoring.in_force import case_rules
 from pipelines.scoring.places import Deployment
+from pipelines.scoring.runs import recent_runs
 from pipelines.scoring.scores import current_scores, read_scores
 from pipelines.workspace import ROLES, Role, Workspace
 
@@ -64,6 +68,8 @@ def study_status(workspace: Workspace, params: Params) -> Status:
         "free disk": f"{free_bytes(workspace.root) / 1e9:.0f} GB",
         **_in_force(workspace),
         **_incoming_facts(status.tables["Incoming hospitals"]),
+        **_performance_facts(workspace),
+        **_last_run(workspace, status.remarks),
         "gallery": "reports/gallery.html" if (workspace.reports / "gallery.html").exists() else "not made yet",
         "study page": "reports/study.html" if (workspace.reports / "study.html").exists() else "not made yet",
     }
@@ -71,8 +77,21 @@ def study_status(workspace: Workspace, params: Params) -> Status:
         status.remarks.append(
             f"feature set {params.radmill.feature_set} is pinned, {FEATURE_SET} is installed: `radmill upgrade`"
         )
-    status.remarks += _moved(workspace, params)
+    status.remarks += [*_unnamed(workspace, params), *_moved(workspace, params)]
     return status
+
+
+def _unnamed(workspace: Workspace, params: Params) -> list[str]:
+    """Returns a remark for each folder of raw data that `params.yaml` takes for no center's."""
+    root, named = workspace.raw("any").parent, {*params.centers.development, *params.centers.external}
+    folders = sorted(path.name for path in root.glob("*") if path.is_dir()) if root.is_dir() else []
+    told = "name it under centers.development or centers.external in params.yaml"
+    rename = "rename it to small letters, digits, _ and -, then " + told
+    return [
+        f"data/raw/{name} is no center's: {told if re.match(NAME, name) else rename}"
+        for name in folders
+        if name not in named and not name.startswith(".")
+    ]
 
 
 def _moved(workspace: Workspace, params: Params) -> list[str]:
@@ -276,6 +295,34 @@ def _incoming_facts(rows: list[Row]) -> Row:
         f"{row['not scored']} cases not used"
         for row in rows
     }
+
+
+def _performance_facts(workspace: Workspace) -> Row:
+    """Returns how the champion does at each hospital whose labels have come."""
+    from registry.lifecycle import Registry
+
+    champion = Registry(workspace.root).champion()
+    if champion is None:
+        return {}
+    paths = sorted((workspace.deployment / "performance").glob(f"*/{champion.digest[:16]}.json"))
+    found = {path.parent.name: json.loads(path.read_bytes()) for path in paths}
+    return {
+        f"AUC at {center}": f"{interval(one['metrics'])}, {one['n']} labelled cases"
+        for center, one in found.items()
+        if one.get("metrics")
+    }
+
+
+def _last_run(workspace: Workspace, remarks: list[str]) -> Row:
+    """Returns what the last scoring run did; its alarms and what it could not tell are remarks."""
+    runs = recent_runs(workspace)
+    if not runs:
+        return {}
+    last = runs[-1]
+    remarks += [f"alarm at {alarm['center']}: {alarm['message']}" for alarm in last.alarms]
+    remarks += [f"scoring of {c['center']}: {c['problem']}" for c in last.centers if c["problem"]]
+    remarks += untold(last)
+    return {"last scoring": last.words()}
 
 
 def _work(workspace: Workspace, params: Params, centers: list[Row], cases: list[Row]) -> str:

@@ -4,7 +4,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
+NAME = r"^[a-z0-9][a-z0-9_-]{0,40}$"
+Name = Annotated[str, StringConstraints(pattern=NAME)]
 """A name that is safe as a folder, a column prefix and a table partition."""
 
 
