@@ -32,6 +32,7 @@ TOLERANCE = 1e-6
 """So far may a network's probabilities lie from those of the one made again: sums in single precision."""
 
 _PULL = "fetch it with `dvc pull`"
+_IMAGES = "images are in no cache: do it where they are, or make them with `radmill run` from raw files and their keys"
 
 
 class NotTriedError(InputError):
@@ -167,7 +168,7 @@ def _link_images(target: Workspace, study: Workspace, kept: TrainingSet, recipe:
     """Lets a network see the study's stored images, if all its patients still have some."""
     own, views = study.cases("development"), study.view("development", "cases")
     if not own.is_dir() or not views.is_dir():
-        raise NotTriedError("making a network again needs data/cases, which is not here", where=where, remedy=_PULL)
+        raise NotTriedError("a network needs data/cases, which is not here", where=where, remedy=_IMAGES)
     cases = read_frame(views)
     there = set(zip(cases["center"], cases["case_id"], strict=True))
     lacking = len(set(zip(kept.center.tolist(), kept.case_id.tolist(), strict=True)) - there)

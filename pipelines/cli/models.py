@@ -218,16 +218,24 @@ def export(version: str, file: Path, key: Path | None) -> None:
 
     VERSION is a number, an alias (champion), a model's name, or the beginning of a digest. At the hospital:
     `radmill score --package FILE --images DIR --out scores.csv --digest DIGEST`. Keys: `openssl genpkey -algorithm
-    ed25519 -out key.pem`.
+    ed25519 -out key.pem`. A FILE that ends in .onnx becomes an ONNX graph of a tabular model, tried against the package
+    before it is written.
     """
     from registry.export import export_package
     from registry.lifecycle import Registry
+    from registry.onnx_export import SUFFIX, TOLERANCE, export_onnx
 
     kept = Registry(Workspace.find().root)
     found = kept.version(version)
+    facts = {"file": file.name, "version": f"{found.number}, {found.model}"}
+    if file.suffix == SUFFIX:
+        if key is not None:
+            raise click.UsageError("a graph is not signed: --sign goes with a package")
+        seen = export_onnx(kept.package(found), file)
+        print_facts({**facts, "largest difference": f"{seen:.2g} (allowed {TOLERANCE:g})"})
+        return
     digest = export_package(kept.package_folder(found), file, found.digest, key)
-    signed = "signed" if key is not None else "not signed"
-    print_facts({"file": file.name, "version": f"{found.number}, {found.model}", "digest": digest, "signature": signed})
+    print_facts({**facts, "digest": digest, "signature": "signed" if key is not None else "not signed"})
     click.echo("Send the digest by another way than the file, so that the receiver can check one against the other.")
 
 

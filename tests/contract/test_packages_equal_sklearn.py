@@ -15,6 +15,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
+from registry.onnx_export import export_onnx
 from registry.package import ModelPackage, load_package, save_package
 from registry.predict import predict
 
@@ -120,3 +121,21 @@ def test_forests_see_single_precision_as_in_scikit_learn(tmp_path: Path, candida
     near[:, feature] = tree.threshold[0] * (1 + np.linspace(-2e-7, 2e-7, 41))
     package = packaged(tmp_path / "package", "rf", pipeline, X, candidates)
     assert np.array_equal(predict(package, near), pipeline.predict_proba(near)[:, 1])
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_an_onnx_runtime_gives_the_same_probabilities(tmp_path: Path, candidates: Any, name: str) -> None:
+    """In doubles, with gaps, alone and among others; the forest too, for which ONNX's own operator is single."""
+    onnxruntime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+    X, y = cohort()
+    pipeline = fitted(name, X[:60], y[:60])
+    package = packaged(tmp_path / "package", name, pipeline, X, candidates)
+    assert export_onnx(package, tmp_path / "model.onnx") <= TOLERANCE
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    (found,) = session.run(["probability"], {"features": X})
+    assert np.abs(found - pipeline.predict_proba(X)[:, 1]).max() <= TOLERANCE
+    assert session.get_modelmeta().custom_metadata_map["package"] == package.digest
+    before = (tmp_path / "model.onnx").read_bytes()
+    export_onnx(package, tmp_path / "model.onnx")
+    assert (tmp_path / "model.onnx").read_bytes() == before

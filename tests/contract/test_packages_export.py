@@ -1,15 +1,19 @@
 """One file carries a package to a hospital and nothing else: the same bytes every time, no bomb, no way out."""
 
 import subprocess
+import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from registry import onnx_export
 from registry.errors import DamagedPackageError
 from registry.export import export_package, import_package
+from registry.onnx_export import NoGraphError, OnnxMissingError, ParityError, export_onnx
 from registry.package import load_package, save_package
 from registry.predict import predict
 from registry.signing import KeyFileError, Signature, SignatureError, verify_signature
@@ -126,3 +130,33 @@ def test_damaged_archives_never_crash(tmp_path: Path, folder: Path) -> None:
             assert import_package(tmp_path / "damaged", digest).digest == digest
         except DamagedPackageError:
             continue
+
+
+def test_a_graph_that_answers_otherwise_is_not_written(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+
+    def wrong(graph: Any, _package: Any, X: str) -> str:
+        return str(graph.add("ReduceMean", X, axes=[1], keepdims=0))
+
+    monkeypatch.setitem(onnx_export._SCORES, "lr", wrong)
+    with pytest.raises(ParityError, match="allowed 1e-09"):
+        export_onnx(load_package(folder), tmp_path / "model.onnx")
+    assert not (tmp_path / "model.onnx").exists()
+
+
+@pytest.mark.parametrize(("part", "told"), [("kind", "sees more than a table"), ("harmonization", "told no center")])
+def test_what_has_no_form_as_a_graph_is_refused(tmp_path: Path, folder: Path, part: str, told: str) -> None:
+    package = load_package(folder)
+    changed = replace(package, manifest={**package.manifest, part: "deep"})
+    with pytest.raises(NoGraphError, match=told):
+        export_onnx(changed, tmp_path / "model.onnx")
+
+
+def test_without_its_libraries_a_graph_is_refused_by_name(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(OnnxMissingError, match=r"radmill\[onnx\]"):
+        export_onnx(load_package(folder), tmp_path / "model.onnx")

@@ -74,6 +74,8 @@ OWNERS = {
     "fsspec": ("featurestore",),
     "openpyxl": ("pipelines.imports",),
     "cryptography": ("registry.signing",),
+    "onnx": ("registry.onnx_export",),
+    "onnxruntime": ("registry.onnx_export",),
     "click": ("pipelines.cli",),
     "jinja2": ("pipelines.reporting",),
     "matplotlib": ("pipelines.reporting",),
