@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from featurestore.errors import RadmillError
+from pipelines.scoring.conformal import cases_used, kept_recalibration
 from pipelines.scoring.in_force import problem_of
 from pipelines.scoring.labels import TakenLabels, take_labels
 from pipelines.scoring.performance import LABEL_UNDECLARED, Judged, alarms_of, record_performance
@@ -106,6 +107,19 @@ def _recorded(scorer: Scorer, result: CenterResult, found: TakenLabels, evidence
         expected_minimum=scoring.expected_minimum,
         has_drifted=any(alarm.code.startswith(DRIFT) for alarm in result.alarms),
     )
-    scores: pd.DataFrame = scorer.own_scores(result.center)
-    left_out = cases_of(scorer.deployment, result.center, package)
+    scores = scorer.own_scores(result.center)
+    left_out = _left_out(scorer, result.center, scores, found.labels)
     return record_performance(scorer.deployment.performance, judged, scores, found.labels, left_out)
+
+
+def _left_out(scorer: Scorer, center: str, scores: pd.DataFrame, labels: pd.DataFrame) -> dict[str, frozenset[str]]:
+    """Returns, by reason, cases that figures leave out: their labels made the package, or the hospital's own sets.
+
+    The sets are made here, once, as soon as enough cases are labelled; those that the package was fitted on are spared.
+    """
+    fitted = cases_of(scorer.deployment, center, scorer.package)
+    spent = {case for cases in fitted.values() for case in cases}
+    folder, digest, doubt = scorer.deployment.center(center), scorer.package.digest, scorer.scoring.doubt
+    fresh = scores[~scores["case_id"].isin(spent)]
+    kept_recalibration(folder, center, digest, fresh, labels, at=doubt.recalibrate_at, alpha=doubt.alpha)
+    return {**fitted, **cases_used(folder, digest)}

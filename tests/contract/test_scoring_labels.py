@@ -139,6 +139,9 @@ def test_the_cases_of_a_recalibration_are_left_out_of_its_figures(study: SmallSt
     study.score()
     found = known(study, made.version)
     assert (found["n"], found["left_out"]) == (0, {"recalibration": 200})
+    parent = known(study, study.registry.version(made.parent.digest))
+    assert parent["left_out"] == {"conformal": 38}, "19 of each class calibrate the hospital's prediction sets"
+    assert parent["n"] == 200 - 38
 
 
 def test_too_few_labels_recalibrate_nothing(study: SmallStudy) -> None:
