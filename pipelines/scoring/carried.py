@@ -29,6 +29,7 @@ from pipelines.scoring.places import Deployment
 from pipelines.scoring.results import CenterResult
 from pipelines.scoring.score import score_center
 from pipelines.scoring.scorer import Scorer
+from pipelines.scoring.table import table as seen_scores
 from pipelines.workspace import Workspace
 from registry.export import import_package
 from registry.package import ModelPackage
@@ -39,7 +40,7 @@ HOSPITAL = "this-hospital"
 """How tables in the work folder call the one hospital; no center that a model was fitted on can be meant."""
 UNVERIFIED = "unverified"
 PATIENT = "patient_id"
-COLUMNS = ("case_id", "probability", "threshold", "positive", "package")
+COLUMNS = ("case_id", "probability", "threshold", "positive", "package", "doubt", "prediction_set")
 
 
 class TrustMissingError(InputError):
@@ -161,7 +162,7 @@ def score_carried(
     Args:
         believed: The package.
         images: The hospital's files, laid out as a center's in a study.
-        out: The table to write: case_id, probability, threshold, positive, package, trust.
+        out: The table to write: case_id, probability, threshold, positive, package, doubt, prediction_set, trust.
         work: Where the hospital's key, cases, features and the history of its scores lie.
         runner: Runs the cases.
         progress: Is told how it goes.
@@ -189,7 +190,8 @@ def score_carried(
         result = score_center(scorer, HOSPITAL)
         if result.problem:
             raise HospitalUnreadError(result.problem.partition("remedy:")[0].strip(), where=images.name)
-        table = scorer.own_scores(HOSPITAL)[list(COLUMNS)]
+        seen = seen_scores(scorer, HOSPITAL)
+        table = seen[[name for name in COLUMNS if name in seen]]
         if with_ids:
             table = _with_ids(table, scorer, deployment)
         _write(out, table.assign(trust=believed.trust), private=with_ids)

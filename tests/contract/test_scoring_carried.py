@@ -98,7 +98,8 @@ def test_a_hospital_gets_the_study_s_numbers_on_the_base_install(
     run_without(STUDY_ONLY, tmp_path, "score", "--package", "model.radmill", "--images", str(hospital),
                 "--out", "scores.csv", "--digest", digest)  # fmt: skip
     found = pd.read_csv(tmp_path / "scores.csv", float_precision="round_trip")
-    assert list(found) == ["case_id", "probability", "threshold", "positive", "package", "trust"]
+    told = ["doubt", "prediction_set"]
+    assert list(found) == ["case_id", "probability", "threshold", "positive", "package", *told, "trust"]
     assert len(found) == 4
     pd.testing.assert_frame_equal(found[list(expected)], expected, check_exact=True)
     assert set(found["trust"]) == {"digest"}

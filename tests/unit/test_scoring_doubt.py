@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import beta
 
 from featurestore.errors import DamagedTableError
 from pipelines.models.predicting import CaseInputs
@@ -278,6 +279,22 @@ def test_sets_are_those_of_mapie() -> None:
         # fitted on one class's cases alone, its set tells whether that class belongs in
         _, sets = mapie.conformalize(X[100:][at], y[100:][at]).predict_set(new)
         assert np.array_equal(sets[:, label, 0], own > 0.1)
+
+
+@pytest.mark.parametrize(("n", "alpha"), [(19, 0.05), (60, 0.1)])
+def test_coverage_keeps_its_promise_by_class_and_spreads_as_theory_says(n: int, alpha: float) -> None:
+    """Short form of `benchmarks/scoring_doubt.py`; the spread is Beta(n + 1 - l, l), l = floor((n + 1) alpha)."""
+    rng = np.random.default_rng(11)
+    shares = []
+    for _ in range(500):
+        negative, positive = rng.beta(2, 4, n + 2000), rng.beta(3, 2, n + 2000)
+        reference = {0: np.sort(negative[:n]), 1: np.sort(1 - positive[:n])}
+        own = class_p_values(negative[n:], reference)[0], class_p_values(positive[n:], reference)[1]
+        shares.append([float(np.mean(one > alpha)) for one in own])
+    theory = beta(n + 1 - int((n + 1) * alpha), int((n + 1) * alpha))
+    assert np.mean(shares, axis=0) == pytest.approx([1 - alpha] * 2, abs=0.02)
+    assert np.mean(shares, axis=0) == pytest.approx([theory.mean()] * 2, abs=0.01)
+    assert np.std(shares, axis=0) == pytest.approx([theory.std()] * 2, rel=0.2)
 
 
 def labelled(n: int) -> tuple[pd.DataFrame, pd.DataFrame]:
