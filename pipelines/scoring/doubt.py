@@ -5,7 +5,7 @@ hospital's own labelled cases come in here, so that changing them changes no sco
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from registry.parts import Part
 from registry.reference import reference_of
 
 FAR = "far_from_training"
-OTHER_DATA = "other_data"
+OTHER_DATA, OTHER_ACQUISITION = "other_data", "other_acquisition"
 LEAST_CASES = 10
 """Of fewer cases nobody can say that more than half of a hospital's are in doubt."""
 
@@ -34,6 +34,9 @@ WORDS = {
     FAR: "features far from all held-out development cases",
 }
 """What each code means, in a few words; docs/concepts/doubt.md says what to do."""
+
+ACQUIRED = frozenset({"spacing", "thickness", "kvp", "kernel", "manufacturer"})
+"""A new hospital may well have another scanner; that is no sign of another study's data."""
 
 
 def shown(
@@ -102,18 +105,34 @@ def standing(package: Part, alpha: float, adapter: ConformalAdapter | None = Non
 def other_data(rows: pd.DataFrame, package: Part, alpha: float) -> str:
     """Returns why a hospital's cases as a whole look like another study's; empty where they do not.
 
+    How images were acquired has no part in it: see `other_acquisition`.
+
     Args:
         rows: The current scores of the hospital's cases under the package.
         package: The package.
         alpha: The error rate.
     """
-    codes = doubt_codes(rows, package, alpha)
-    n = sum(bool(own) for own in codes)
-    if len(rows) < LEAST_CASES or 2 * n <= len(rows):
+    remedy = "check that the folder holds this study's patients, phases and outlines, then units"
+    return _most(doubt_codes(rows, package, alpha), set(WORDS) - ACQUIRED, remedy)
+
+
+def other_acquisition(rows: pd.DataFrame, package: Part, alpha: float) -> str:
+    """Returns how most of a hospital's images differ from all that was trained on; empty where they do not.
+
+    Args:
+        rows: The current scores of the hospital's cases under the package.
+        package: The package.
+        alpha: The error rate.
+    """
+    remedy = "ask for the protocol trained on, or wait for labels before these scores are relied on"
+    return _most(doubt_codes(rows, package, alpha), ACQUIRED, remedy)
+
+
+def _most(codes: Sequence[Sequence[str]], wanted: Collection[str], remedy: str) -> str:
+    own = [[code for code in found if code in wanted] for found in codes]
+    n = sum(map(bool, own))
+    if len(own) < LEAST_CASES or 2 * n <= len(own):
         return ""
-    counted: Mapping[str, int] = Counter(code for own in codes for code in own)
+    counted = Counter(code for found in own for code in found)
     named = ", ".join(f"{code} {count}" for code, count in sorted(counted.items(), key=lambda one: (-one[1], one[0])))
-    return (
-        f"{n} of {len(rows)} cases are in doubt ({named}): check that the folder holds this study's patients, phases "
-        "and outlines, then units and scanner; docs/concepts/doubt.md says what each word means"
-    )
+    return f"{n} of {len(own)} cases are in doubt ({named}): {remedy}; docs/concepts/doubt.md says what each word means"

@@ -22,7 +22,7 @@ from pipelines.scoring.conformal import (
     prediction_sets,
     recalibrated,
 )
-from pipelines.scoring.doubt import FAR, WORDS, doubt_codes, other_data, shown, standing
+from pipelines.scoring.doubt import FAR, WORDS, doubt_codes, other_acquisition, other_data, shown, standing
 from pipelines.scoring.doubt_images import image_doubts
 from pipelines.scoring.doubt_regions import strange_shapes, swapped_phases
 from pipelines.scoring.doubting import doubted
@@ -236,6 +236,9 @@ def test_another_study_in_the_folder_is_an_alarm_of_the_hospital(candidates: Any
     assert told.startswith("30 of 30 cases are in doubt")
     assert "intensity 30" in told
     assert other_data(other.head(9), part, 0.05) == ""
+    scanner = history(judged(candidates, rng.normal(size=(30, 3)), facts(30, seed=1, kernel="B70f")))
+    assert other_data(scanner, part, 0.05) == ""
+    assert "kernel 30" in other_acquisition(scanner, part, 0.05)
 
 
 def test_conformal_p_values_count_the_new_case_in() -> None:
