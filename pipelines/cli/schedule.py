@@ -69,7 +69,15 @@ def install(kind: str | None, every: str | None, at: tuple[str, ...], remove: bo
     for line in work[kind, remove](_schedule(every, at)):
         click.echo(line)
     if not remove:
+        _warn_of_haste()
         click.echo("Next: what a run did stands in `radmill status` and deployment/runs.jsonl.")
+
+
+def _warn_of_haste() -> None:
+    from pipelines.params import load_operation
+
+    if load_operation(Workspace.find().params).scoring.quiet_s == 0:
+        click.echo("Mind: scoring.quiet_s is 0, so a case may be taken while its files still arrive; 300 is safe.")
 
 
 def _schedule(every: str | None, at: tuple[str, ...]) -> Any:

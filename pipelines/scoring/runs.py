@@ -67,6 +67,15 @@ class RunRecord:
         """Returns the record as JSON types."""
         return asdict(self)
 
+    def words(self) -> str:
+        """Returns what the run did, on one line for people."""
+        if self.outcome != DONE:
+            return f"{self.start}, {self.outcome}: {self.problem}"
+        sums = {name: sum(center[name] for center in self.centers) for name in ("scored", "waiting")}
+        n_refused = sum(sum(center["refused"].values()) for center in self.centers)
+        counts = f"{sums['scored']} scored, {sums['waiting']} waiting, {n_refused} refused, {len(self.alarms)} alarms"
+        return f"{self.end}, exit {self.exit_code}, {self.duration_s:.0f} s: {counts}"
+
 
 class Run:
     """A run at work; `summary` is set when the scoring has ended well."""

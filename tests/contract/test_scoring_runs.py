@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -325,6 +326,14 @@ def test_a_killed_run_is_recorded_by_the_next(tmp_path: Path) -> None:
         raise FaultError("seen by people")
     with marked_run(workspace):
         assert len(recent_runs(workspace)) == 1, "runs that ended leave no mark"
+
+
+def test_the_last_run_is_told_on_one_line(study: SmallStudy) -> None:
+    """As `radmill status` shows it."""
+    run()
+    assert re.fullmatch(
+        r"20\S+Z, exit 0, \d+ s: 1 scored, 1 waiting, 0 refused, 0 alarms", recent_runs(study.workspace)[-1].words()
+    )
 
 
 def test_a_half_line_is_mended_and_no_whole_line_is_lost(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def study(tmp_path: Path) -> Path:
     folder = tmp_path / AWKWARD
     folder.mkdir()
     for name in ("params.yaml", "dvc.yaml"):
-        (folder / name).touch()
+        (folder / name).write_text("scoring: {}\n")
     return folder
 
 
@@ -191,7 +191,9 @@ def call(*arguments: str) -> str:
 
 def test_the_command_installs_and_removes_lines(crontab: Path) -> None:
     crontab.write_text("1 2 * * * true\n")
-    assert "every 15 min" in call("install", "--kind", "cron", "--every", "15m")
+    said = call("install", "--kind", "cron", "--every", "15m")
+    assert "every 15 min" in said
+    assert "quiet_s is 0" in said
     call("install", "--kind", "cron", "--at", "02:30")
     assert crontab.read_text().count("score --quiet") == 1
     assert "30 2 * * * cd" in crontab.read_text()
