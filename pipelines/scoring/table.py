@@ -7,7 +7,7 @@ import pandas as pd
 
 from featurestore.files import write_text
 from pipelines.scoring.conformal import recalibrated
-from pipelines.scoring.doubt import OTHER_DATA, other_data, shown
+from pipelines.scoring.doubt import OTHER_ACQUISITION, OTHER_DATA, other_acquisition, other_data, shown
 from pipelines.scoring.in_force import problem_of
 from pipelines.scoring.results import Alarm, CenterResult
 from pipelines.scoring.scorer import UNHARMONIZED, Scorer
@@ -49,11 +49,15 @@ def doubt_told(scorer: Scorer, results: Sequence[CenterResult]) -> list[CenterRe
 
 
 def _told(scorer: Scorer, result: CenterResult) -> CenterResult:
-    center = result.center
+    center, alpha = result.center, scorer.scoring.doubt.alpha
     try:
         write_table(scorer, center)
-        why, code = other_data(scorer.own_scores(center), scorer.package, scorer.scoring.doubt.alpha), OTHER_DATA
+        scores = scorer.own_scores(center)
+        told = {
+            OTHER_DATA: other_data(scores, scorer.package, alpha),
+            OTHER_ACQUISITION: other_acquisition(scores, scorer.package, alpha),
+        }
     except Exception as error:  # scores are written; what is said of them may fail
-        why, code = problem_of(error), DOUBT_UNTOLD
-    alarm = (Alarm(center=center, code=code, message=why),) if why else ()
-    return replace(result, alarms=(*result.alarms, *alarm))
+        told = {DOUBT_UNTOLD: problem_of(error)}
+    own = tuple(Alarm(center=center, code=code, message=message) for code, message in told.items() if message)
+    return replace(result, alarms=(*result.alarms, *own))
