@@ -12,6 +12,7 @@ from pipelines.workspace import Workspace
 
 if TYPE_CHECKING:
     from pipelines.lineage.trace import Trace
+    from pipelines.lineage.version import VersionLineage
 
 
 @click.command()
@@ -66,6 +67,33 @@ def withdraw(patient: str, center: str | None, why: str, as_json: bool) -> None:
     rows = [{"version": v.number, "model": v.model, "state": v.state, "reproducible": False} for v in done.versions]
     print_table("Registered versions that had him", rows)
     print_table("Still holding him", [one.plain() for one in done.holders])
+
+
+def show_version(found: "VersionLineage") -> None:
+    """Prints where a registered version comes from."""
+    own, kept, features = found.version, found.training_set, found.features
+    prints = ", ".join(f"{phase} {one[:12]}" for phase, one in features["fingerprints"].items())
+    members = {f"member {name}": f"package {one['package'][:12]}" for name, one in found.members.items()}
+    print_facts(
+        {
+            "version": f"{own['version']}, {own['model']}, {own['state']}; package {own['package'][:12]}",
+            "registered": f"{own['registered']} by {own['by']}, radmill {own['release']}; {own['why']}",
+            **members,
+            "training set": f"{kept['digest'][:12]}: {kept['patients']} patients, {kept['events']} events"
+            + (f"; {kept['withdrawn']} withdrew since" if kept["withdrawn"] else ""),
+            "features": f"{features['n']}, feature set {features['feature_set']}, engine {features['engine']}",
+            "settings": prints or features["fingerprint"][:12],
+            "raw files": f"{found.n_raw} known by hash",
+        }
+    )
+    print_table("Patients by center and split", found.counts)
+    names = ("center", "case_id", "split", "label", "row_hash")
+    rows = [
+        {name: patient[name] for name in names}
+        | {"feature rows": len(patient["features"]), "raw files": len(patient["raw"]), "raw": patient["raw_digest"]}
+        for patient in found.patients
+    ]
+    print_table("Patients", [_short(row) for row in rows])
 
 
 def _show(found: "Trace") -> None:
@@ -127,5 +155,5 @@ def _step(record: dict[str, Any]) -> str:
 
 
 def _short(row: dict[str, Any]) -> dict[str, Any]:
-    hashes = ("digest", "package", "training_set", "row_hash", "inputs")
+    hashes = ("digest", "package", "training_set", "row_hash", "inputs", "raw")
     return {name: str(value)[:12] if name in hashes else value for name, value in row.items()}

@@ -45,6 +45,26 @@ def _list_models(as_json: bool) -> None:
     print_table("Registered versions", versions)
 
 
+@models.command("lineage")
+@click.argument("version")
+@click.option("--json", "as_json", is_flag=True, help="Everything, with the hash of every raw file.")
+def lineage(version: str, as_json: bool) -> None:
+    """Follow VERSION to its training set, patients, feature versions and raw files.
+
+    VERSION is a number, an alias (champion), a model's name, or the beginning of a digest. `radmill features trace`
+    follows one patient on, and compares his files with the disk.
+    """
+    from pipelines.cli.lineage import show_version
+    from pipelines.lineage.version import version_lineage
+
+    workspace = Workspace.find()
+    found = version_lineage(workspace, load_params(workspace.params), version)
+    if as_json:
+        click.echo(json.dumps(found.plain(), indent=2))
+    else:
+        show_version(found)
+
+
 @models.command("diff")
 @click.argument("first")
 @click.argument("second")

@@ -2,17 +2,25 @@
 
 import hashlib
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from featurestore.schemas import Column
 from featurestore.tables import read_frame
+from featurestore.training_sets import TrainingSet
 from pipelines.ingest.pseudonyms import case_id, load_key
 from pipelines.lineage.places import UnknownCaseError
 from pipelines.lineage.trace import trace
+from pipelines.lineage.version import TrainingSetAbsentError, version_lineage
 from pipelines.lineage.withdraw import withdraw
 from pipelines.params import load_params
+from registry import lifecycle
+from registry.lifecycle import Registry
+from registry.package import save_package
 
 Study = Any
 
@@ -91,3 +99,56 @@ def test_withdrawing_twice_says_the_same(read: Study) -> None:
     assert done.rows == {}
     assert [holder.place for holder in done.holders] == ["raw data"]
     assert load_params(read.workspace.params).cohort.withdrawn == [who]
+
+
+def test_a_version_leads_to_its_patients_and_the_files_on_disk(
+    read: Study, candidates: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registered(read, candidates, monkeypatch)
+    found = version_lineage(read.workspace, load_params(read.workspace.params), "lr")
+    assert [(one["case_id"], one["split"]) for one in found.patients] == [
+        (pseudonym(read, "anna"), "training"),
+        (pseudonym(read, "berta"), "internal"),
+    ]
+    for patient, told in zip(("anna", "berta"), found.patients, strict=True):
+        folder = read.root / "data" / "raw" / CENTER / patient
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        assert {one["sha256"] for one in told["raw"]} == {
+            hashlib.sha256(path.read_bytes()).hexdigest() for path in files
+        }
+        assert len(told["row_hash"]) == 64
+    assert found.n_raw == sum(len({one["path_id"] for one in told["raw"]}) for told in found.patients)
+    assert found.version["package"] == Registry(read.root).version("lr").digest
+    assert "anna" not in str(found.plain())
+
+
+def test_in_a_clone_without_tables_a_version_still_names_its_patients(
+    read: Study, candidates: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registered(read, candidates, monkeypatch)
+    params = load_params(read.workspace.params)
+    shutil.rmtree(read.root / "data")
+    found = version_lineage(read.workspace, params, "1")
+    assert [(len(one["case_id"]) > 0, one["raw"]) for one in found.patients] == [(True, []), (True, [])]
+    shutil.rmtree(read.root / "models" / "training")
+    with pytest.raises(TrainingSetAbsentError, match="version 1"):
+        version_lineage(read.workspace, params, "1")
+
+
+def registered(study: Study, candidates: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version that two of the patients trained."""
+    subprocess.run(["git", "init", "--quiet"], cwd=study.root, check=True)
+    monkeypatch.setattr(lifecycle, "dvc_add", lambda _, folder: folder.with_name(f"{folder.name}.dvc").touch())
+    folder = study.workspace.training("ct")
+    kept = TrainingSet(
+        X=np.arange(6.0).reshape(2, 3),
+        y=np.array([0, 1], np.int8),
+        center=np.array([CENTER] * 2),
+        case_id=np.array([pseudonym(study, patient) for patient in ("anna", "berta")]),
+        split=np.array(["training", "internal"]),
+        columns=tuple(Column(name=name) for name in candidates.FEATURES),
+        record={"service": {"name": "ct"}},
+    )
+    package, manifest = study.workspace.model("lr") / "package", candidates.manifest("lr", kept.save(folder))
+    save_package(package, manifest, candidates.arrays(), np.zeros((1, 3)), "# c\n")
+    Registry(study.root).register("lr", package, folder, candidates.metrics(), "a test")
