@@ -39,7 +39,19 @@ def others(draws: int) -> dict[str, Any]:
     return others(draws // 4)
 
 
-PARTS = {"false_alarms": false_alarms, "power": power, "others": others}
+def by_package(draws: int) -> dict[str, Any]:
+    from scoring_drift import by_package
+
+    return by_package("lr", REFERENCES, draws // 5)
+
+
+def images(draws: int) -> dict[str, Any]:
+    from scoring_images import images
+
+    return images(draws)
+
+
+PARTS = {"images": images, "by_package": by_package, "false_alarms": false_alarms, "power": power, "others": others}
 
 
 def main() -> None:
@@ -51,7 +63,7 @@ def main() -> None:
     content: dict[str, Any] = json.loads(chosen.out.read_text()) if chosen.out.exists() else {}
     began = time.perf_counter()
     with threadpool_limits(1):
-        for part in ("false_alarms", "power", "others") if chosen.part == "drift" else (chosen.part,):
+        for part in ("false_alarms", "by_package", "power", "others") if chosen.part == "drift" else (chosen.part,):
             content[part] = PARTS[part](chosen.draws)
     content["versions"] = installed("radmill", "numpy", "scipy", "scikit-learn")
     write_json(chosen.out, content)

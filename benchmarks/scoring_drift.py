@@ -171,10 +171,10 @@ def drawn(
         yield shift(people, rng.choice(rest, LOOKS[-1], replace=False), rng), rng
 
 
-def counted(rows: list[dict[int, dict[str, bool]]]) -> dict[str, Any]:
+def counted(rows: list[dict[int, dict[str, bool]]], looks: tuple[int, ...] = LOOKS) -> dict[str, Any]:
     """Returns, by look, how many draws ring there, by family, and how many have rung by then."""
-    by_look = {str(n): {name: int(sum(row[n].get(name, False) for row in rows)) for name in rows[0][n]} for n in LOOKS}
-    so_far = {str(n): int(sum(any(row[m]["any"] for m in LOOKS if m <= n) for row in rows)) for n in LOOKS}
+    by_look = {str(n): {name: int(sum(row[n].get(name, False) for row in rows)) for name in rows[0][n]} for n in looks}
+    so_far = {str(n): int(sum(any(row[m]["any"] for m in looks if m <= n) for row in rows)) for n in looks}
     return {"draws": len(rows), "at": by_look, "by": so_far}
 
 
@@ -193,6 +193,18 @@ def false_alarms(estimator: str, draws: int, references: int) -> dict[str, Any]:
     found[f"{references} packages"] = counted(rows)
     found["components"] = package.arrays["pca.components"].shape[0]
     return found
+
+
+def by_package(estimator: str, packages: int, draws: int) -> dict[str, Any]:
+    """How often each of several packages rings without a shift: a reference of few held-out rows may be unlucky."""
+    people = population()
+    found = []
+    for number in range(packages):
+        package, _, rest = developed(people, estimator, 500 + number)
+        own = variables(package)
+        rows = [own_rings(package, own, X) for X, _ in drawn(people, rest, plain, draws, number)]
+        found.append(counted(rows)["by"][str(LOOKS[-1])])
+    return {"draws": draws, "rang by 300 cases": sorted(found)}
 
 
 def power(estimator: str, draws: int) -> dict[str, Any]:

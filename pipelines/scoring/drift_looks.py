@@ -4,7 +4,8 @@ Of the error that is allowed over all looks together, the k-th gets 1 / (k (k + 
 will be, and shares it out evenly among the families. Within a family the p-values are adjusted for a false discovery
 rate (Benjamini and Hochberg); as long as nothing moved, the chance that any of them is below the limit is no larger
 than the limit, for features that rise and fall together too. So a hospital whose cases come from where development's
-came from rings, over all looks together, with at most the probability that was allowed.
+came from rings, over all looks together, with at most the probability that was allowed. Components and scores are
+compared with few held-out patients, the same for all hospitals of a package; see `guarded_p_values`.
 
 When a look rings, the variables that moved are told at a false discovery rate of `MOVED_RATE`.
 
@@ -12,19 +13,22 @@ Source: Benjamini and Hochberg 1995, J R Stat Soc B 57:289; Benjamini and Yekuti
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.scoring.drift_statistics import Codes, Moves, moves
-from pipelines.scoring.drift_variables import FAMILIES, Variable, ringing
+from pipelines.scoring.drift_statistics import Codes, Moves, guarded_p_values, moves
+from pipelines.scoring.drift_variables import COMPONENTS, FAMILIES, SCORES, Variable, ringing
 
 FEWEST = 10
 """Below, a hospital's cases are too few to tell."""
 
 MOVED_RATE = 0.05
 """The share of false ones that is accepted among the variables that are told to have moved."""
+
+HELD_OUT = (COMPONENTS, SCORES)
+"""Families that are compared with held-out patients alone, who are few; features are compared with all."""
 
 QUARTER = 0.25
 HIGHER, LOWER, WIDER, NARROWER = "higher", "lower", "wider", "narrower"
@@ -116,7 +120,7 @@ def look(found: Sequence[Variable], places: Codes, n: int, alpha: float) -> Look
         n: A look's size.
         alpha: The error allowed over all looks.
     """
-    measured = moves([one.scale for one in found], places[:n])
+    measured = _measured(found, places[:n])
     families = np.array([one.family for one in found])
     adjusted, moved = np.ones(len(found)), np.zeros(len(found), dtype=bool)
     for family in FAMILIES:
@@ -127,6 +131,19 @@ def look(found: Sequence[Variable], places: Codes, n: int, alpha: float) -> Look
         moved = adjusted <= MOVED_RATE
     counted = [_counted(one, moved[families == one.family]) for one in verdicts]
     return LookVerdict(n=n, families=tuple(counted), moves=measured, adjusted=adjusted, moved=moved)
+
+
+def _measured(found: Sequence[Variable], places: Codes) -> Moves:
+    """Returns how far the variables lie; where held-out patients are compared, p-values allow for their being few."""
+    measured = moves([one.scale for one in found], places)
+    p_value = measured.p_value.copy()
+    for family in HELD_OUT:
+        own = np.flatnonzero([one.family == family for one in found])
+        if len(own):
+            m = np.array([found[place].scale.n for place in own], dtype=np.int64)
+            guarded = guarded_p_values(measured.distance[own], measured.n[own], m, len(own))
+            p_value[own] = np.maximum(p_value[own], guarded)
+    return replace(measured, p_value=p_value)
 
 
 def adjusted_p_values(p_values: NDArray[np.float64]) -> NDArray[np.float64]:

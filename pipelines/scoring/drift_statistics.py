@@ -25,6 +25,9 @@ EXACT_UP_TO = 100_000
 """Products of both numbers of patients up to which a p-value is counted exactly; beyond, the limit law differs by less
 than a twentieth."""
 
+UNLUCKY = 0.05
+"""The share of packages whose held-out patients may lie further aside than is allowed for."""
+
 _EDGE = 1e-10
 """Differences of shares that are smaller are rounding."""
 
@@ -162,6 +165,29 @@ def p_values(distance: Floats, n: int, m: int) -> Floats:
         return np.asarray(kstwo.sf(distance, np.floor(n * m / (n + m))), dtype=np.float64)
     apart, back = np.unique(distance, return_inverse=True)
     return _share_outside(apart, n, m)[back]
+
+
+def guarded_p_values(distance: Floats, n: NDArray[np.int64], m: NDArray[np.int64], together: int) -> Floats:
+    """Returns p-values that allow for few patients held out, of the same shape.
+
+    A two-sample p-value is right over all references there might have been. A package has one, and if its few
+    held-out patients happen to lie aside, all its hospitals differ from it. So the distance is made smaller by what
+    all references but one in twenty stay within, and compared with what n cases alone leave to chance: in nineteen of
+    twenty packages the p-value is then right for every hospital. Used beside the two-sample p-value, not for it.
+
+    Args:
+        distance: Kolmogorov-Smirnov distances, shape (v,).
+        n: Cases, shape (v,).
+        m: Patients held out, shape (v,).
+        together: How many variables are looked at together; none of their references may lie further aside.
+    """
+    from scipy.stats import kstwo
+
+    found = np.ones(len(distance))
+    for place in np.flatnonzero((n > 0) & (m > 0)):
+        aside = kstwo.isf(UNLUCKY / together, m[place])
+        found[place] = kstwo.sf(max(distance[place] - aside, 0.0), n[place])
+    return found
 
 
 def _p_values(distance: Floats, n: NDArray[np.int64], m: NDArray[np.int64]) -> Floats:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
-from scipy.stats import ks_2samp
+from scipy.stats import ks_2samp, kstest, norm
 
 from featurestore.statistics import order_statistics
 from pipelines.models.predicting import CaseInputs
@@ -18,7 +18,7 @@ from pipelines.scoring.drift_explained import explained, put_back
 from pipelines.scoring.drift_history import packed, read_cases, read_looks, read_moved, read_shifts, unpacked
 from pipelines.scoring.drift_looks import directions, look, looks_due, next_look, share_of_error
 from pipelines.scoring.drift_report import acquisition_shift, drift_report
-from pipelines.scoring.drift_statistics import MISSING, Scale, codes, moves, p_values
+from pipelines.scoring.drift_statistics import MISSING, Scale, codes, guarded_p_values, moves, p_values
 from pipelines.scoring.drift_variables import COMPONENTS, FEATURES, SCORES, ringing, variables
 from pipelines.scoring.places import Deployment
 from pipelines.workspace import Workspace
@@ -138,6 +138,17 @@ def test_order_statistics_lose_at_most_a_step_of_distance_and_never_add_any(digi
         scale = Scale.of(order_statistics(before, MAX_VALUES), len(before))
         lost = ks_2samp(before, new).statistic - moves([scale], codes([scale], new[:, None])).distance[0]
         assert -1e-12 <= lost <= 1 / (MAX_VALUES - 1) + 1 / len(before)
+
+
+def test_few_held_out_patients_who_lie_a_little_aside_do_not_ring_at_every_hospital() -> None:
+    """Thirty held-out patients may lie so far aside by chance; all hospitals of the package then differ from them."""
+    held_out = norm.ppf((np.arange(30) + 0.5) / 30) + 0.5
+    assert kstest(held_out, "norm").pvalue > 0.05
+    scale, new = Scale.of(held_out, 30), np.random.default_rng(0).standard_normal((60, 200))
+    found = moves([scale] * 200, codes([scale] * 200, new))
+    guarded = guarded_p_values(found.distance, found.n, np.full(200, 30), 1)
+    assert (found.p_value < ALPHA).mean() > 2 * ALPHA
+    assert (guarded < ALPHA).mean() <= ALPHA
 
 
 def test_values_that_are_not_there_are_left_out() -> None:
