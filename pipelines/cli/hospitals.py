@@ -102,11 +102,14 @@ def recalibrate(name: str, model: str, why: str, as_json: bool) -> None:
     The version in force stays as it is; the new one is registered and goes through the gates like any other. The
     hospital's labels are spent by it: its cases are left out of the new version's figures.
     """
+    from pipelines.cards import write_cards
+    from pipelines.params import load_params
     from pipelines.scoring.recalibrate import recalibrate as step
 
     workspace = Workspace.find()
     with workspace.lock("radmill recalibrate", name="deployment"):
         made = step(workspace, name, model, why)
+    write_cards(workspace, load_params(workspace.params))
     told = made.told
     if as_json:
         click.echo(json.dumps({"version": made.version.number, "parent": made.parent.number, **vars(told)}, indent=2))

@@ -188,7 +188,7 @@ def _rows(frame: pd.DataFrame, columns: Columns, request: ImportRequest) -> tupl
         whole = _with_phase(whole, request.phase or request.view)
     if not features and not columns.texts:
         raise NothingToImportError("no column is left", where="columns")
-    whole = pd.concat([whole.drop(columns=features), numbers(whole, features)], axis=1)
+    whole = pd.concat([whole.drop(columns=features), numbers(whole, features)], axis=1).copy()
     if request.largest is not None:
         require(whole, [request.largest])
     return checked(whole, features or columns.texts, notes, request.largest), features

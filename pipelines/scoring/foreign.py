@@ -5,6 +5,7 @@ folder: the columns that the model needs, by the names of development, and `pati
 `radmill features import`. Other columns, a label among them, are not looked at.
 """
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,11 +17,12 @@ import pandas as pd
 
 from featurestore.entities import KEY_COLUMNS
 from featurestore.errors import InputError
-from featurestore.fingerprints import digest
+from featurestore.files import write_json
+from featurestore.fingerprints import digest, file_digest
 from featurestore.joining import refuse_mixed
 from featurestore.row_hashes import row_hashes
 from featurestore.schemas import Column, TableSchema
-from featurestore.tables import write_center
+from featurestore.tables import partition, write_center
 from featurestore.views import BOOKKEEPING, FeatureService
 from pipelines.imports.columns import NOTES, numbers, sort_columns
 from pipelines.imports.problems import ColumnMissingError
@@ -121,6 +123,8 @@ def take_table(
 ) -> None:
     """Checks the hospital's table and stores its rows under pseudonyms, with what is said of the others.
 
+    A table that did not change since is not read again.
+
     Args:
         folder: What the hospital sent.
         root: Where the view's rows go; beside it lies what is said of them.
@@ -142,6 +146,10 @@ def take_table(
     path = table_path(folder, view.name, center)
     if quiet_s > 0 and path.stat().st_mtime > time.time() - quiet_s:
         return
+    mark = {"made_from": digest([file_digest(path), sorted(rules.cohort.withdrawn)])}
+    kept = root.with_name(f"{root.name}.json")
+    if partition(root, center).is_file() and kept.is_file() and json.loads(kept.read_bytes()) == mark:
+        return
     where = f"{view.name} table of center {center}"
     frame = read_file(path, (ID_COLUMN, PHASE_COLUMN))
     _check_made_alike(frame, view, where)
@@ -152,6 +160,7 @@ def take_table(
     rows = rows[~rows["case_id"].isin(rules.cohort.withdrawn)]
     write_center(root, center, _stored(rows, view, center), view.schema())
     write_center(remarks_root(root), center, _remarks(found, rows, view.name, center, key, rules), QC)
+    write_json(kept, mark)
 
 
 def table_path(folder: Path, view: str, center: str) -> Path:

@@ -23,7 +23,7 @@ from pipelines.radiomics.settings import ExtractionSettings
 from pipelines.runner import Progress, Runner
 from pipelines.scoring.adapters import cases_needed, kept_adapter, neutral_adapter
 from pipelines.scoring.doubting import doubted
-from pipelines.scoring.foreign import foreign_views, remarks_root, table_roots, take_table
+from pipelines.scoring.foreign import TableMissingError, foreign_views, remarks_root, table_roots, take_table
 from pipelines.scoring.freezing import FrozenList, chosen_list, frozen_list
 from pipelines.scoring.in_force import CHAMPION, InForce, case_rules, service_of
 from pipelines.scoring.inbox import Inbox, Needs, still_arriving
@@ -35,6 +35,7 @@ from pipelines.training.acquisitions import image_facts
 from registry.ledger import Event
 from registry.package import ModelPackage
 from registry.parts import Part
+from registry.stacking import RENORMALIZE
 
 THRESHOLD = "youden"
 WAITING = "not_harmonized"
@@ -172,9 +173,14 @@ class Scorer:
         """Checks and stores the tables made elsewhere that the package needs."""
         rules, section, folder = self.rules(), self.deployment.section(center), self.features(center)
         places, roots = self.deployment.ingest(center, rules), table_roots(self.package, folder)
+        is_spared = self.package.is_fusion and self.package.absent_member == RENORMALIZE
         for view in foreign_views(self.package):
             key = load_key(places.keys, center, section.key_id)
-            take_table(places.raw[center], roots[view.name], view, center, key, rules, self.scoring.quiet_s)
+            try:
+                take_table(places.raw[center], roots[view.name], view, center, key, rules, self.scoring.quiet_s)
+            except TableMissingError:
+                if not is_spared:  # a fusion may do without a member
+                    raise
 
     def _read(self, center: str) -> IngestSummary:
         self._take_tables(center)
