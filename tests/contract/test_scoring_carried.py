@@ -138,18 +138,19 @@ def beyond_base() -> tuple[str, ...]:
 
 ABSENT = """
 import sys
-class Absent:
+class Without:
+    def __init__(self, finder):
+        self.finder = finder
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {absent!r}:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-sys.meta_path.insert(0, Absent())
+        return None if name.partition(".")[0] in ABSENT else self.finder.find_spec(name, path, target)
+sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
 from pipelines.cli import main
 main()
 """
 
 
 def run_without(absent: tuple[str, ...], folder: Path, *arguments: str) -> None:
-    program = ABSENT.replace("{absent!r}", repr(set(absent)))
+    program = ABSENT.replace("in ABSENT", f"in {set(absent)!r}")
     done = subprocess.run([sys.executable, "-c", program, *arguments], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
