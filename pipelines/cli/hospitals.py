@@ -115,7 +115,10 @@ def recalibrate(name: str, model: str, why: str, as_json: bool) -> None:
         click.echo(json.dumps({"version": made.version.number, "parent": made.parent.number, **vars(told)}, indent=2))
         return
     cases = f"{told.n} labelled cases of {name}, {told.events} with the outcome"
-    fit = f"intercept {told.intercept:+.3f}, slope {told.slope:.3f}"
+    ends = "" if made.slope.low is None else f" ({made.slope.low:.2f} to {made.slope.high:.2f})"
+    fit = f"intercept {told.intercept:+.3f}, slope {told.slope:.3f}{ends}"
     parent = f"version {made.parent.number} ({made.parent.model})"
     print_facts({"version": made.version.number, "made from": parent, "fitted on": cases, "log odds": fit})
+    if made.slope.low is not None and made.slope.low <= 0:
+        click.echo("note: the slope's interval reaches 0: at this hospital the order may be chance", err=True)
     click.echo(f"Next: radmill promote {made.version.number}")

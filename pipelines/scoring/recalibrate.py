@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from featurestore.errors import InputError
-from pipelines.evaluation.estimates import Floats, Labels
+from pipelines.evaluation.calibration import slope
+from pipelines.evaluation.estimates import Estimate, Floats, Labels
 from pipelines.evaluation.metrics import CohortPredictions, draws, judge, rounded
 from pipelines.params import load_operation
 from pipelines.scoring.in_force import case_rules
@@ -56,11 +57,13 @@ class Made:
         version: The new version, registered.
         parent: The version that it was made from.
         told: The fit.
+        slope: The slope with its interval; one that reaches 0 says that the order may be chance at this hospital.
     """
 
     version: ModelVersion
     parent: ModelVersion
     told: Recalibrated
+    slope: Estimate
 
 
 def recalibrate(workspace: Workspace, center: str, selector: str = "champion", why: str = "") -> Made:
@@ -94,7 +97,7 @@ def recalibrate(workspace: Workspace, center: str, selector: str = "champion", w
         slope=float(fit.slope),
     )
     version = _registered(workspace, registry, parent, package, told, labelled, why)
-    return Made(version=version, parent=parent, told=told)
+    return Made(version=version, parent=parent, told=told, slope=slope(y, p, CONFIDENCE))
 
 
 def _labelled(deployment: Deployment, center: str, package: ModelPackage, withdrawn: list[str]) -> pd.DataFrame:
