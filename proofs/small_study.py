@@ -59,7 +59,7 @@ def _shrink(content: Any) -> None:
     for section, kept in (("models", (TABULAR, CLINICAL)), ("deep", (NETWORK,)), ("fusion", (FUSION,))):
         for name in [name for name in content[section] if name not in kept]:
             del content[section][name]
-    content["fusion"][FUSION]["members"] = [TABULAR, CLINICAL, NETWORK]
+    content["fusion"][FUSION].update(members=[TABULAR, CLINICAL, NETWORK], nonnegative=False)
     content["deep"][NETWORK].update(epochs=2, size=32)
     content["extraction"]["default"] = {
         "imageType": {"Original": {}},

@@ -150,8 +150,9 @@ class Scorer:
         """Returns which cases are not complete yet, by what the package needs of them."""
         rules, parts = self.rules(), service_of(self.package).parts
         foreign = table_roots(self.package, self.features(center))
+        seen = [part for part in parts if part.view not in {*foreign, "clinical"}]
         needs = Needs(
-            phases=tuple(dict.fromkeys(phase for part in parts if part.view not in foreign for phase in part.phases)),
+            phases=tuple(dict.fromkeys(phase for part in seen for phase in part.phases)),
             clinical=any(part.view == "clinical" for part in parts),
         )
         views = self.deployment.ingest(center, rules).views

@@ -63,7 +63,8 @@ def due_patients(patients: pd.DataFrame, history: pd.DataFrame, package: str) ->
     current = current_scores(history[history["package"] == package])
     known = set(zip(current["center"], current["case_id"], current["inputs"], strict=True))
     keys = list(zip(patients["center"], patients["case_id"], patients["inputs"], strict=True))
-    due = patients[[key not in known for key in keys]]
+    # a list, empty where there is nobody, would name columns
+    due = patients[np.array([key not in known for key in keys], dtype=bool)]
     last = current.set_index(["center", "case_id"])
     before = last.reindex(pd.MultiIndex.from_frame(due[["center", "case_id"]]))
     return due.assign(

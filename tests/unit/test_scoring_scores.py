@@ -26,6 +26,11 @@ def test_a_second_run_scores_nothing(tmp_path: Path) -> None:
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")} == files
 
 
+def test_where_all_wait_nobody_is_due(tmp_path: Path) -> None:
+    due = due_patients(patients(), read_scores(tmp_path), "p1")
+    assert (len(due), {"center", "case_id", "sequence", "replaces"} <= set(due)) == (0, True)
+
+
 def test_a_changed_scan_gives_a_new_score_that_names_the_old(tmp_path: Path) -> None:
     score(tmp_path, patients(a="x", b="y"))
     assert score(tmp_path, patients(a="x2", b="y")) == 1
