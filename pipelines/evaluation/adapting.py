@@ -25,8 +25,9 @@ def center_adapters(package: Part, wide: pd.DataFrame) -> tuple[dict[str, Adapte
         if center in package.manifest["harmonization"]["centers"]:
             continue
         X = rows[list(package.features)].to_numpy(np.float64)
+        told = ~harmonizer.lacking(X)  # who lacks a covariate has no part in the shift, and gets no score
         try:
-            adapters[str(center)] = harmonizer.adapter(X, str(center), rows["case_id"].tolist())
+            adapters[str(center)] = harmonizer.adapter(X[told], str(center), rows["case_id"][told].tolist())
         except TooFewCasesError:
             alien.append(str(center))
     return adapters, alien

@@ -12,15 +12,16 @@ from featurestore.entities import PATIENT_COLUMNS
 from featurestore.harmonization import Adapter
 from pipelines.models.base import Floats
 from pipelines.models.patches import NoPatchError, Recipe, case_patches
-from registry.harmonizing import predict_at_centers
+from registry.harmonizing import Harmonizer, predict_at_centers
 from registry.parts import Part
 from registry.predict import combined
 
 PATIENT = list(PATIENT_COLUMNS)
-NO_FEATURES, NO_IMAGES, NO_HARMONIZATION, NO_MEMBER = (
+NO_FEATURES, NO_IMAGES, NO_HARMONIZATION, NO_COVARIATE, NO_MEMBER = (
     "features_missing",
     "images_missing",
     "center_not_harmonized",
+    "covariate_missing",
     "member_missing",
 )
 LEVEL = "="
@@ -133,13 +134,14 @@ def known_rows(part: Part, inputs: CaseInputs) -> KnownRows:
     present = np.asarray(inputs.patients.isin(rows.index))
     apart = np.isin(inputs.center, alien)
     keep = present & ~apart
-    return KnownRows(
-        X=known_levels(part, rows.reindex(inputs.patients[keep]).to_numpy(np.float64)),
-        center=inputs.center[keep],
-        keep=keep,
-        adapters=adapters,
-        reasons={NO_FEATURES: ~present, **({NO_HARMONIZATION: present & apart} if alien else {})},
-    )
+    X = known_levels(part, rows.reindex(inputs.patients[keep]).to_numpy(np.float64))
+    reasons = {NO_FEATURES: ~present, **({NO_HARMONIZATION: present & apart} if alien else {})}
+    lacking = Harmonizer(part).lacking(X) if part.is_harmonized else np.zeros(len(X), np.bool_)
+    if lacking.any():
+        reasons[NO_COVARIATE] = np.zeros(len(keep), np.bool_)
+        reasons[NO_COVARIATE][keep] = lacking
+        X, keep = X[~lacking], keep & ~reasons[NO_COVARIATE]
+    return KnownRows(X=X, center=inputs.center[keep], keep=keep, adapters=adapters, reasons=reasons)
 
 
 def _of_table(part: Part, inputs: CaseInputs) -> Prediction:
