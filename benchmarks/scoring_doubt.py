@@ -1,6 +1,6 @@
 """Measures doubt: what conformal sets keep of their promise, here and at another hospital, and which cases are doubted.
 
-    python benchmarks/scoring_doubt.py [coverage|shifted|mapie|doubts] [--splits 500] [--draws 200] [--out FILE]
+    python benchmarks/scoring_doubt.py [--parts coverage shifted mapie doubts] [--splits 500] [--draws 200] [--out FILE]
 
 `section` makes the results into a part of docs/performance-scoring.md.
 """
@@ -246,7 +246,7 @@ PARTS: dict[str, Callable[[int, int], Any]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", choices=tuple(PARTS), default=list(PARTS))
+    parser.add_argument("--parts", nargs="+", choices=tuple(PARTS), default=tuple(PARTS))
     parser.add_argument("--splits", type=int, default=500)
     parser.add_argument("--draws", type=int, default=200)
     parser.add_argument("--out", type=Path, default=RESULTS)
