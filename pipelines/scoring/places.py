@@ -78,8 +78,13 @@ class Deployment:
         return self.center(center) / "rules" / rules_digest(rules)[:16]
 
     def stores(self, center: str) -> list[Path]:
-        """Returns the stores that a hospital has, whether their packages are in force or not."""
-        return sorted(path for path in (self.center(center) / "rules").glob("*") if path.is_dir())
+        """Returns the stores that a hospital has, whether their packages are in force or not.
+
+        The hospital's folder itself was one before each package had a store of its own; who withdraws leaves it too.
+        """
+        own = self.center(center)
+        before = [own] if (own / "cases").is_dir() else []
+        return [*before, *sorted(path for path in (own / "rules").glob("*") if path.is_dir())]
 
     def ingest(self, center: str, rules: CaseRules) -> IngestPlaces:
         """The folders that intake and ingest work in."""

@@ -2,19 +2,22 @@
 
 import os
 import shutil
+import subprocess
 import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import SimpleITK as sitk
 
 from pipelines.ingest.pseudonyms import case_id, load_key
 from pipelines.lineage.places import find_patients
 from pipelines.lineage.trace import trace
 from pipelines.lineage.withdraw import withdraw
 from pipelines.params import load_params
-from tests.hospital_study import SmallStudy, small_study
+from tests.hospital_study import SmallStudy, small_study, write_clinical
+from tests.killed_scoring import run
 
 
 @pytest.fixture(scope="module")
@@ -173,3 +176,28 @@ def test_a_patient_who_withdraws_leaves_every_store_and_score(study: SmallStudy)
     assert not list(study.workspace.deployment.rglob(f"*{who}*"))
     assert study.score().centers[0].n_scored == 0
     assert find_patients(study.workspace, load_params(study.workspace.params), who) == []
+
+
+def test_the_same_voxels_under_two_ids_are_refused_whoever_outlined_them(study: SmallStudy) -> None:
+    folder = study.workspace.incoming / "harbor"
+    shutil.copytree(folder / "H-1", folder / "H-9")
+    smaller = sitk.ReadImage(str(folder / "H-9" / "ct_mask.nii.gz"))
+    smaller[9:15, 8:14, 7] = 0
+    sitk.WriteImage(smaller, str(folder / "H-9" / "ct_mask.nii.gz"))
+    write_clinical(folder)
+    (found,) = study.score().centers
+    assert (found.n_scored, found.refused) == (1, {"duplicate_patient": 2})
+
+
+def test_it_works_while_the_study_is_being_rebuilt(study: SmallStudy) -> None:
+    """`radmill run` and `dvc repro` hold locks of their own; and nothing of theirs is written."""
+    dvc_lock = study.root / ".dvc" / "tmp" / "rwlock"
+    dvc_lock.parent.mkdir(parents=True, exist_ok=True)
+    note = f'{{"write": {{}}, "read": {{"data": [{{"pid": {os.getpid()}, "cmd": "dvc repro"}}]}}}}'
+    dvc_lock.write_text(note)
+    with study.workspace.lock("radmill run"):
+        run(study.root)
+    assert len(study.history()) == 2
+    assert dvc_lock.read_text() == note
+    changed = ["git", "status", "--porcelain", "--", "data", "dvc.yaml", "dvc.lock", "params.yaml", "models"]
+    assert subprocess.run(changed, cwd=study.root, capture_output=True, check=True).stdout == b""
