@@ -33,8 +33,10 @@ demo: $(STAMP) ## a whole study on synthetic centers in demo/, from files to a s
 	cd demo && sha256sum deployment/centers/*/scores.csv > .radmill/scores.sum
 	cd demo && ../$(BIN)/radmill promote clinical --override "to show an override and a rollback"
 	cd demo && ../$(BIN)/radmill rollback --why "the override was for show"
+	cd demo && ../$(BIN)/radmill register radiomics_rf_triphasic --why "a second opinion"
+	cd demo && { ../$(BIN)/radmill challenge radiomics_rf_triphasic --why "in the champion's shadow" || test $$? -eq 2; }
 	cd demo && { ../$(BIN)/radmill score || test $$? -eq 1; }
-	cd demo && sha256sum --check --quiet .radmill/scores.sum && echo "The same scores as before the rollback"
+	cd demo && sha256sum --check --quiet .radmill/scores.sum && echo "The same scores as before the rollback, whatever the challenger says"
 	cd demo && { grep "in spite of its gates" reports/cards/version-*.md || true; }
 	@echo "deliveries/harbor/labels: to incoming/harbor, and the scheduled command once more"
 	@cd demo && n=labels && $(DELIVER)
