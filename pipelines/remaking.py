@@ -21,7 +21,7 @@ from pipelines.params import Params
 from pipelines.params.deep import DeepModel
 from pipelines.params.fusion import Fusion
 from pipelines.record import installed
-from pipelines.retraining import DEEP, FUSION, ORIGINAL, OUTCOME, RECIPE, TABULAR, bases, has_network
+from pipelines.retraining import DEEP, FUSION, ORIGINAL, OUTCOME, RECIPE, TABULAR, Recipe, bases, has_network
 from pipelines.stored_views import service_of
 from pipelines.workspace import Workspace
 from registry.lifecycle import Registry
@@ -164,7 +164,7 @@ def _kept(registry: Registry, candidate: Path, digest: str, where: str) -> Path:
     raise NotTriedError(told, where=where, remedy="`dvc pull`; of a fusion's member, register the member as well")
 
 
-def _link_images(target: Workspace, study: Workspace, kept: TrainingSet, recipe: dict[str, Any], where: str) -> None:
+def _link_images(target: Workspace, study: Workspace, kept: TrainingSet, recipe: Recipe, where: str) -> None:
     """Lets a network see the study's stored images, if all its patients still have some."""
     own, views = study.cases("development"), study.view("development", "cases")
     if not own.is_dir() or not views.is_dir():

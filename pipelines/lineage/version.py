@@ -11,13 +11,13 @@ from featurestore.tables import centers_of, read_frame
 from featurestore.training_sets import TrainingSet
 from pipelines.ingest.places import study_places
 from pipelines.params import Params
-from pipelines.workspace import Workspace
+from pipelines.workspace import Role, Workspace
 from registry.lifecycle import Registry
 from registry.states import ModelVersion
 
 Row = dict[str, Any]
 Patient = tuple[str, str]
-_ROLE = "development"
+_ROLE: Role = "development"
 _OF_ROW = ("fingerprint", "value_hash")
 
 
@@ -152,7 +152,7 @@ def _raw(workspace: Workspace, params: Params, centers: set[str]) -> dict[Patien
     sources = read_frame(root, centers=own).sort_values([*KEY_COLUMNS[:4], "path_id"])
     for row in sources.to_dict("records"):
         known = taken.get((row["center"], row["path_id"]), {})
-        file = {name: str(row[name]) for name in ("phase", "roi", "kind", "path_id")}
+        file: Row = {name: str(row[name]) for name in ("phase", "roi", "kind", "path_id")}
         file |= {"sha256": str(known.get("sha256", "")), "bytes": int(known.get("bytes", 0))}
         found.setdefault((row["center"], row["case_id"]), []).append(file)
     return found

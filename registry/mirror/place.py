@@ -99,9 +99,9 @@ def connection(tracking_uri: str) -> Iterator[Any]:
             # MLflow writes the address into the environment, where later commands would take it for the user's wish
             mlflow.set_tracking_uri(before[_ADDRESSES[0]])
             mlflow.set_registry_uri(before[_ADDRESSES[1]])
-            for name, value in before.items():
+            for name in _ADDRESSES:
                 os.environ.pop(name, None)
-                os.environ |= {} if value is None else {name: value}
+            os.environ |= {name: value for name, value in before.items() if value is not None}
 
 
 def open_experiment(client: Any, study: Path, name: str, tracking_uri: str) -> str:
