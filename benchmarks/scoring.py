@@ -51,7 +51,20 @@ def images(draws: int) -> dict[str, Any]:
     return images(draws)
 
 
-PARTS = {"images": images, "by_package": by_package, "false_alarms": false_alarms, "power": power, "others": others}
+def cost(draws: int) -> dict[str, Any]:
+    from scoring_cost import cost
+
+    return cost(draws)
+
+
+PARTS = {
+    "cost": cost,
+    "images": images,
+    "by_package": by_package,
+    "false_alarms": false_alarms,
+    "power": power,
+    "others": others,
+}
 
 
 def main() -> None:
