@@ -156,14 +156,15 @@ def after(state: RegistryState, event: Event) -> RegistryState:
     check_move(state, event.verb, event.package)
     target = MOVES[event.verb][_state_of(state, event.package)]
     versions = dict(state.versions)
-    displaced = next((v for v in versions.values() if target in SOLE and v.state == target), None)
+    displaced = state.holder(target) if target in SOLE else None
     if displaced:
         versions[displaced.digest] = replace(displaced, state=REGISTERED)
     version = versions.get(event.package) or _born(event, len(versions) + 1)
     versions[event.package] = _moved(version, event, target)
     former = _former(state, event, displaced.digest if displaced else None)
-    marked = {d: replace(v, is_previous=bool(former) and d == former[-1]) for d, v in versions.items()}
-    return RegistryState(versions=marked, former=former, reads=_read(state, event))
+    for digest in {*state.former[-1:], *former[-1:]}:  # the one that was marked, and the one that is now
+        versions[digest] = replace(versions[digest], is_previous=digest in former[-1:])
+    return RegistryState(versions=versions, former=former, reads=_read(state, event))
 
 
 def check_move(state: RegistryState, verb: str, package: str) -> None:
