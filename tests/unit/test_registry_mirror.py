@@ -13,6 +13,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from proofs.window import shown
+from registry.errors import WrongFeaturesError
 from registry.lifecycle import Registry
 from registry.mirror import MirrorSummary, default_uri, mirror, models_link, moved_aliases
 from registry.mirror.filling import WindowError
@@ -108,9 +109,12 @@ def test_the_champion_predicts_by_its_alias_without_pickle(client: Any, filled: 
     assert champion is not None
     X = np.random.default_rng(5).normal(size=(6, 3))
     frame = pd.DataFrame(X, columns=list(candidates.FEATURES)).iloc[:, ::-1].assign(more="ignored")
-    served = mlflow.pyfunc.load_model(f"models:/{NAME}@champion").predict(frame)
+    model = mlflow.pyfunc.load_model(f"models:/{NAME}@champion")
+    served = model.predict(frame)
     assert np.array_equal(served["probability"], predict(registry.package(champion), X))
     assert not list((filled / "mlartifacts").rglob("*.pkl"))
+    with pytest.raises(WrongFeaturesError, match=r"1 features are missing, the first is late\.texture"):
+        model.predict(frame.drop(columns="late.texture"))
 
 
 def test_a_second_filling_changes_nothing(client: Any, filled: Path) -> None:
