@@ -26,6 +26,7 @@ from typing import Any
 from extraction_cases import CASES, FEATURE_SETS, content_of, images
 from extraction_page import page
 from extraction_peers import PEERS, python_of
+from store_page import BEGIN
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "extraction.json"
@@ -263,7 +264,13 @@ def main(arguments: argparse.Namespace) -> None:
         print(part, key, json.dumps(found[part][key]), file=sys.stderr, flush=True)
         RESULTS.parent.mkdir(parents=True, exist_ok=True)
         RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    PAGE.write_text(page(found), encoding="utf-8")
+    PAGE.write_text(page(found) + store_section(), encoding="utf-8")
+
+
+def store_section() -> str:
+    """Returns what the benchmark of the store wrote into the same page."""
+    text = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+    return f"\n{text[text.index(BEGIN) :]}" if BEGIN in text else ""
 
 
 def parsed() -> argparse.Namespace:

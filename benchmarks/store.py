@@ -30,6 +30,7 @@ from store_tables import (
     add_one_case,
     center_rows,
     names_of,
+    patient_rows,
     plain_frame,
     plain_read,
     plain_write,
@@ -188,6 +189,7 @@ def csv(folder: Path) -> dict[str, Any]:
         "csv_write_s": in_turn(lambda: frame.to_csv(path, index=False), rounds=1)[0],
         "csv_read_s": in_turn(lambda: pd.read_csv(path), rounds=2)[0],
         "csv_20_columns_s": in_turn(lambda: pd.read_csv(path, usecols=columns), rounds=2)[0],
+        "csv_keeps_digits": bool(pd.read_csv(path)[columns].equals(frame[columns])),
         "csv_bytes": path.stat().st_size,
         "own_write_s": in_turn(lambda: write_center(root, "c000", frame, schema_of(frame)), rounds=3)[0],
         "own_read_s": in_turn(lambda: read_frame(root), rounds=3)[0],
@@ -263,18 +265,17 @@ def feast(folder: Path, environment: Path) -> list[dict[str, Any]]:
         subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
         subprocess.run([str(python), "-m", "pip", "install", "--quiet", "feast[duckdb]"], check=True)
     root, few, found = large(folder), names_of(TRAINING_CENTERS), []
-    own = {
-        "own_s": in_turn(lambda: training_set(root, few), rounds=7)[0],
-        "own_mb": peak_mb(training_set, root, few),
-    }
+    rows_s, own_s = in_turn(lambda: patient_rows(root, few), lambda: training_set(root, few), rounds=7)
+    own = {"rows_s": rows_s, "own_s": own_s, "own_mb": peak_mb(training_set, root, few)}
     for centers in FEAST_CENTERS:
         repository = folder / "feast"
         shutil.rmtree(repository, ignore_errors=True)
         repository.mkdir()
         stamped_file(root, names_of(centers), repository / "features.parquet")
-        for kind in ("duckdb", "file"):
+        for kind in ("duckdb", "dask"):
             told = _feast_once(repository, python, kind)
-            ratio = {"times": round(told["feast_s"] / own["own_s"], 1)} if "feast_s" in told else {}
+            names = {"times": "rows_s", "times_frozen": "own_s"} if "feast_s" in told else {}
+            ratio = {name: round(told["feast_s"] / own[of], 1) for name, of in names.items()}
             sizes = {"rows": ROWS // CENTERS * TRAINING_CENTERS, "of": ROWS // CENTERS * centers, "columns": COLUMNS}
             found.append({**sizes, "kind": kind, **own, **told, **ratio})
         shutil.rmtree(repository)

@@ -14,6 +14,8 @@ from feast.types import Float64
 from feast.value_type import ValueType
 
 KEYS = {"center", "case_id", "phase", "roi", "observer", "event_timestamp"}
+ROUNDS = 2
+"""The first retrieval of a process also imports what its store is made of, so the smaller time of two counts."""
 
 
 def main(folder: Path, kind: str, centers: int) -> None:
@@ -30,13 +32,19 @@ def main(folder: Path, kind: str, centers: int) -> None:
     store.apply([*entities, view])
     applied = time.perf_counter() - began
     asked = wanted.assign(event_timestamp=pd.Timestamp("2024-06-01", tz="UTC"))
-    began = time.perf_counter()
-    got = store.get_historical_features(entity_df=asked, features=[f"fake:{name}" for name in names]).to_df()
-    took = time.perf_counter() - began
-    assert len(got) == len(asked), len(got)
+    took = min(retrieved(store, asked, names) for _ in range(ROUNDS))
     status = Path("/proc/self/status").read_text(encoding="ascii")
     memory = int(re.search(r"VmHWM:\s+(\d+)", status).group(1)) / 1024
     print(json.dumps({"feast": told, "feast_apply_s": applied, "feast_s": took, "feast_mb": round(memory, 1)}))
+
+
+def retrieved(store: FeatureStore, asked: pd.DataFrame, names: list[str]) -> float:
+    began = time.perf_counter()
+    got = store.get_historical_features(entity_df=asked, features=[f"fake:{name}" for name in names]).to_df()
+    took = time.perf_counter() - began
+    assert len(got) == len(asked), got.shape
+    assert set(names) <= set(got), got.columns
+    return took
 
 
 def opened(folder: Path, kind: str) -> tuple[FeatureStore, str]:

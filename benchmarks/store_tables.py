@@ -12,7 +12,7 @@ from featurestore import validation
 from featurestore.entities import KEY_COLUMNS
 from featurestore.joining import joined_columns, view_of
 from featurestore.schemas import Column, TableSchema, columns_of
-from featurestore.tables import centers_of, partition, read_frame, read_schema, read_table, write_center
+from featurestore.tables import COMPRESSION, centers_of, partition, read_frame, read_schema, read_table, write_center
 from featurestore.training_sets import TrainingSet
 from featurestore.views import FeatureService, feature_names, wide_frame
 from pipelines.training.splits import side
@@ -61,7 +61,7 @@ def plain_write(path: Path, frame: pd.DataFrame) -> None:
     table = pa.Table.from_pandas(frame.drop(columns="center"), preserve_index=False)
     texts = ["case_id", "phase", "roi", "observer"]
     pq.write_table(
-        table, path, compression="zstd", use_dictionary=texts, write_statistics=texts, row_group_size=len(frame)
+        table, path, compression=COMPRESSION, use_dictionary=texts, write_statistics=texts, row_group_size=len(frame)
     )
 
 
@@ -72,13 +72,13 @@ def plain_read(root: Path, columns: list[str] | None = None, centers: list[str] 
 
 
 def stamped_file(root: Path, centers: list[str], target: Path) -> None:
-    """One file with the time that Feast asks for, as it would be registered there."""
+    """One file with the time that Feast asks for, as it would be registered there; compressed as the store is."""
     writer = None
     for center in centers:
         table = read_table(root, centers=[center])
         stamps = pa.array([pd.Timestamp("2024-01-01", tz="UTC")] * table.num_rows, pa.timestamp("us", tz="UTC"))
         table = table.append_column("event_timestamp", stamps)
-        writer = writer or pq.ParquetWriter(target, table.schema, compression="zstd", use_dictionary=False)
+        writer = writer or pq.ParquetWriter(target, table.schema, compression=COMPRESSION, use_dictionary=False)
         writer.write_table(table)
     assert writer is not None
     writer.close()
@@ -88,15 +88,20 @@ def plain_frame(root: Path, centers: list[str]) -> pd.DataFrame:
     return plain_read(root, centers=centers).to_pandas()
 
 
+def patient_rows(root: Path, centers: list[str]) -> pd.DataFrame:
+    """One row a patient with the columns of the service: the answer that Feast's retrieval gives."""
+    return wide_frame(read_frame(root, centers=centers), SERVICE)
+
+
 def training_set(root: Path, centers: list[str]) -> TrainingSet:
     """What `radmill assemble` does with the rows of a service: read, one row a patient, sides, hashes."""
-    long = read_table(root, centers=centers).to_pandas()
+    long = read_frame(root, centers=centers)
     wide = wide_frame(long, SERVICE)
     names = [name for name in wide if name not in ("center", "case_id")]
     declared = joined_columns(
         {"fake": view_of("fake", long, columns_of(read_schema(root, centers=centers[:1])))}, SERVICE
     )
-    pairs = zip(wide["center"], wide["case_id"], strict=True)
+    pairs = zip(wide["center"].tolist(), wide["case_id"].tolist(), strict=True)
     made = TrainingSet(
         X=wide[names].to_numpy(np.float64),
         y=(np.arange(len(wide)) % 2).astype(np.int8),
@@ -133,10 +138,10 @@ def add_one_case(root: Path, number: int) -> None:
 
 
 def write_one_file(root: Path, target: Path) -> None:
-    pq.write_table(plain_read(root), target, compression="zstd", use_dictionary=False)
+    pq.write_table(plain_read(root), target, compression=COMPRESSION, use_dictionary=False)
 
 
 def rewrite_one_file(source: Path, target: Path) -> None:
     """What a store of one file must do for one more row: read and write everything."""
     table = pq.ParquetFile(source).read()
-    pq.write_table(pa.concat_tables([table, table.slice(0, 1)]), target, compression="zstd", use_dictionary=False)
+    pq.write_table(pa.concat_tables([table, table.slice(0, 1)]), target, compression=COMPRESSION, use_dictionary=False)

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from featurestore.errors import DamagedTableError
 from featurestore.files import TEMPORARY, atomic_path
 from featurestore.fingerprints import combined_digest, row_digest
+from featurestore.tables import COMPRESSION
 
 
 def parquet_files(roots: Iterable[Path]) -> Iterator[Path]:
@@ -71,7 +72,7 @@ def _about(table: pa.Table, path: Path, center: str, case_id: str) -> pa.Chunked
 
 
 def _write(table: pa.Table, like: pq.ParquetFile, path: Path) -> None:
-    """Writes a table the way its file was written: dictionaries and statistics on the same columns."""
+    """Writes a table the way its file was written: compression, and dictionaries and statistics on the same columns."""
     group = like.metadata.row_group(0) if like.metadata.num_row_groups else None
     columns = [group.column(i) for i in range(group.num_columns)] if group is not None else []
     kept = [column.path_in_schema for column in columns if column.statistics is not None]
@@ -79,7 +80,7 @@ def _write(table: pa.Table, like: pq.ParquetFile, path: Path) -> None:
         pq.write_table(
             table,
             temporary,
-            compression="zstd",
+            compression=columns[0].compression if columns else COMPRESSION,
             use_dictionary=kept or False,
             write_statistics=kept or False,
             row_group_size=max(table.num_rows, 1),

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 from featurestore.errors import DamagedTableError
 from featurestore.files import atomic_path
 from featurestore.schemas import Column
+from featurestore.tables import COMPRESSION
 
 
 def write_flat(path: Path, frame: pd.DataFrame, columns: tuple[Column, ...]) -> None:
@@ -23,7 +24,7 @@ def write_flat(path: Path, frame: pd.DataFrame, columns: tuple[Column, ...]) -> 
         pq.write_table(
             table.replace_schema_metadata(None),
             temporary,
-            compression="zstd",
+            compression=COMPRESSION,
             use_dictionary=texts or False,
             write_statistics=texts or False,
             row_group_size=max(table.num_rows, 1),

@@ -1,7 +1,7 @@
 """One hash for each row of a wide table, so that a value changed by hand is found."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from featurestore.errors import DamagedTableError
 from featurestore.fingerprints import digest
+from featurestore.threads import in_threads
 
 _ROWS_AT_ONCE = 256
 """So many rows of a wide table stay in the processor's cache while they are copied and hashed."""
@@ -21,12 +22,9 @@ def hashed_rows(heads: Sequence[bytes], values: NDArray[np.float64]) -> list[str
         heads: What enters before the numbers, one a row.
         values: Shape (n, p), in any memory order.
     """
-    found = []
-    for head, row in zip(heads, _plain_rows(values), strict=True):
-        state = hashlib.sha256(head)
-        state.update(row.data)
-        found.append(state.hexdigest())
-    return found
+    starts = range(0, len(values), _ROWS_AT_ONCE)
+    blocks = [(heads[first : first + _ROWS_AT_ONCE], values[first : first + _ROWS_AT_ONCE]) for first in starts]
+    return [found for block in in_threads(_hashed_block, blocks) for found in block]
 
 
 def row_hashes(frame: pd.DataFrame, texts: Sequence[str], numbers: Sequence[str]) -> list[str]:
@@ -57,8 +55,13 @@ def verify_rows(
         raise DamagedTableError(f"{len(wrong)} of {len(now)} rows are not what was written", where=where)
 
 
-def _plain_rows(values: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
-    for first in range(0, len(values), _ROWS_AT_ONCE):
-        part = np.array(values[first : first + _ROWS_AT_ONCE], dtype="<f8", order="C")
-        part[np.isnan(part)] = np.nan
-        yield from part
+def _hashed_block(block: tuple[Sequence[bytes], NDArray[np.float64]]) -> list[str]:
+    heads, values = block
+    plain = np.array(values, dtype="<f8", order="C")
+    plain[np.isnan(plain)] = np.nan
+    found = []
+    for head, row in zip(heads, plain, strict=True):
+        state = hashlib.sha256(head)
+        state.update(row.data)
+        found.append(state.hexdigest())
+    return found

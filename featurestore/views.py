@@ -204,17 +204,25 @@ def _phase_part(long: pd.DataFrame, service: ServicePart, phase: str, *, is_exac
     names = service.wanted(feature_names(long))
     keys = long[["center", "case_id", "phase", "roi"]]
     at = (keys["phase"] == phase).to_numpy()
-    values = (long if at.all() else long[at])[names].to_numpy(np.float64)
-    has_values = ~np.isnan(values).all(axis=1)
+    values = _columns(long if at.all() else long[at], names).to_numpy(np.float64)
+    finite = np.isfinite(values)
+    has_infinite = bool(np.isinf(values.T[~finite.T]).any())  # in the order of memory
+    has_values = finite.any(axis=1) | (np.isinf(values).any(axis=1) if has_infinite else False)
     rows = keys[at][has_values]
     _refuse_several(rows, phase)
-    infinite = np.isinf(values)
-    values = np.where(infinite, np.nan, values) if infinite.any() else values
-    kept = np.full(len(names), True) if is_exact else ~np.isnan(values).all(axis=0)
+    values = np.where(finite, values, np.nan) if has_infinite else values
+    kept = np.full(len(names), True) if is_exact else finite.any(axis=0)
     index = pd.MultiIndex.from_frame(rows[list(PATIENT_COLUMNS)])
     columns = [f"{phase}.{name}" for name, is_kept in zip(names, kept, strict=True) if is_kept]
     values = values if has_values.all() else values[has_values]
     return pd.DataFrame(values if kept.all() else values[:, kept], index=index, columns=columns, copy=False)
+
+
+def _columns(rows: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Returns the named columns; those that stand side by side are not copied."""
+    first = int(rows.columns.get_loc(names[0])) if names else 0  # type: ignore[arg-type]
+    beside = rows.iloc[:, first : first + len(names)]
+    return beside if list(beside.columns) == names else rows[names]
 
 
 def _refuse_several(rows: pd.DataFrame, phase: str) -> None:

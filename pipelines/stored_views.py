@@ -69,7 +69,8 @@ def view_frame(
     frame = read_frame(root, centers=[center for center in (centers or own) if center in own])
     if not len(frame.columns):
         return frame
-    frame = frame[~frame["case_id"].isin(params.cohort.withdrawn)].reset_index(drop=True)
+    gone = frame["case_id"].isin(params.cohort.withdrawn)
+    frame = frame[~gone].reset_index(drop=True) if gone.any() else frame
     if view == "clinical":
         return clinical_numbers(frame, params.ingest.clinical)
     if view in params.imported or view == "acquisition":

@@ -137,7 +137,10 @@ def _with_labels(wide: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
     if labels.empty:
         return wide.iloc[:0].assign(label=pd.Series(dtype=np.int8))
     known = labels.dropna(subset=["label"])[[*PATIENT, "label"]]
-    return wide.merge(known, on=PATIENT, how="inner", validate="one_to_one").sort_values(PATIENT, ignore_index=True)
+    label = wide[PATIENT].merge(known, on=PATIENT, how="left", validate="one_to_one")["label"]
+    has_label = label.notna()
+    rows = wide if has_label.all() else wide[has_label].reset_index(drop=True)
+    return rows.assign(label=label[has_label].to_numpy())
 
 
 def _check_classes(rows: pd.DataFrame, n_with_features: int, name: str) -> None:

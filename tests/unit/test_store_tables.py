@@ -1,7 +1,9 @@
 """Partitioned tables and the append-only history keep what was written, and refuse what was not declared."""
 
+import hashlib
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
@@ -10,6 +12,7 @@ from featurestore import history
 from featurestore.entities import KEY_COLUMNS
 from featurestore.errors import DamagedTableError, FaultError
 from featurestore.fingerprints import row_digest
+from featurestore.row_hashes import hashed_rows
 from featurestore.schemas import Column, TableSchema, columns_of
 from featurestore.tables import (
     centers_of,
@@ -99,6 +102,31 @@ def test_a_truncated_partition_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(DamagedTableError, match="radiomics/center=north"):
         read_frame(tmp_path / "radiomics")
+
+
+def test_many_centers_come_back_in_order_and_the_first_damaged_one_is_named(tmp_path: Path) -> None:
+    """Files are read side by side; what is told must not depend on which was ready first."""
+    names = [f"c{number:02d}" for number in range(20)]
+    for number, name in enumerate(names):
+        write_center(tmp_path, name, [row("a", mean=float(number))], SCHEMA)
+    frame = read_frame(tmp_path)
+    assert frame["center"].tolist() == names
+    assert frame["original_firstorder_Mean"].tolist() == list(range(20))
+    for name in ("c07", "c03"):
+        partition(tmp_path, name).write_bytes(b"PAR1")
+    with pytest.raises(DamagedTableError, match="center=c03"):
+        read_table(tmp_path)
+
+
+def test_rows_hashed_side_by_side_have_the_hashes_of_rows_hashed_alone() -> None:
+    values = np.asfortranarray(np.random.default_rng(1).normal(size=(600, 5)))
+    values[::7, 2] = -np.float64("nan")
+    heads = [f"{number}".encode() for number in range(600)]
+    alone = [hashed_rows([head], values[[at]])[0] for at, head in enumerate(heads)]
+    assert hashed_rows(heads, values) == alone
+    plain = values[7].copy()
+    plain[2] = np.nan
+    assert alone[7] == hashlib.sha256(b"7" + plain.astype("<f8").tobytes()).hexdigest()
 
 
 def test_content_digest_is_of_values_not_of_files(tmp_path: Path) -> None:
