@@ -41,6 +41,7 @@ def page(found: dict[str, Any]) -> str:
         *_peers(found["peers"]),
         *_workers(found),
         *_profile(found["profile"]),
+        *_floor(found),
     ]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -177,6 +178,25 @@ def _profile(profiles: dict[str, Any]) -> list[str]:
     for name in names:
         lines.append(f"| {name} | {' | '.join(f'{1000 * profiles[case].get(name, 0.0):.1f}' for case in cases)} |")
     return [*lines, ""]
+
+
+def _floor(found: dict[str, Any]) -> list[str]:
+    """Returns what the first goal would allow for a case, beside what reading alone takes of it."""
+    feature_set, engine, limits = TARGETS["times as fast as stock"]
+    lines = ["| slices x voxels | the goal allows, ms | reading image and mask alone, ms |", "|---|---|---|"]
+    for case, limit in zip(CASES, limits, strict=True):
+        row, parts = _row(found, feature_set, case), found["profile"].get(f"{case[0]}x{case[1]}")
+        if row and parts:
+            reading = sum(parts[name] for name in ("reading the image", "reading the mask"))
+            allowed = row[engine]["seconds"] / limit
+            lines.append(f"| {case[0]}x{case[1]} | {1000 * allowed:.1f} | {1000 * reading:.1f} |")
+    return [
+        "What the goals against stock leave for a case, beside the time of reading, which inflates the file up to the",
+        "region's last slice and no further:",
+        "",
+        *lines,
+        "",
+    ]
 
 
 def _longest(profiles: dict[str, Any], name: str) -> float:
