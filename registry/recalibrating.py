@@ -83,9 +83,11 @@ def _arrays(parent: ModelPackage, told: Recalibrated) -> dict[str, NDArray[Any]]
     intercept, slope = arrays.get(CALIBRATION, np.array([0.0, 1.0]))
     arrays[CALIBRATION] = np.array([told.intercept + told.slope * intercept, told.slope * slope])
     negative, positive = CONFORMAL[0], CONFORMAL[1]
-    for name, move in {SCORES: told.apply, negative: told.apply, positive: lambda s: 1 - told.apply(1 - s)}.items():
+    for name in (SCORES, negative):
         if name in arrays:
-            arrays[name] = np.sort(move(arrays[name]))
+            arrays[name] = np.sort(told.apply(arrays[name]))
+    if positive in arrays:
+        arrays[positive] = np.sort(1 - told.apply(1 - arrays[positive]))
     return arrays
 
 

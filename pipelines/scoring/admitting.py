@@ -174,7 +174,6 @@ def _request(workspace: Workspace, params: Params, view: str, center: str, path:
     by_prefix = PHASE_COLUMN not in header and not header & set(stored)
     either = "|".join(re.escape(name) for name in stored)
     start = f"(?:{'|'.join(map(re.escape, prefixes))})" if by_prefix else ""
-    one = {} if by_prefix or PHASE_COLUMN in header else {"phase": phases[0]}
     return ImportRequest(
         view=view,
         id_column=ID_COLUMN,
@@ -188,7 +187,7 @@ def _request(workspace: Workspace, params: Params, view: str, center: str, path:
         source=params.imported[view].source,
         phase_prefixes=prefixes if by_prefix else (),
         phase_column=PHASE_COLUMN if PHASE_COLUMN in header else None,
-        **one,
+        phase=None if by_prefix or PHASE_COLUMN in header else phases[0],
     )
 
 

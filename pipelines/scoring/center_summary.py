@@ -24,7 +24,6 @@ from pipelines.workspace import Workspace
 from registry.lifecycle import Registry
 from registry.package import ModelPackage
 
-SUMMARY_FORMAT = 1
 SMALLEST = 5
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 MINIMUM_QUANTILES = 20
@@ -118,7 +117,7 @@ class CenterSummary(_Strict):
         moved: What moved then.
     """
 
-    format: Literal[1] = SUMMARY_FORMAT
+    format: Literal[1] = 1
     package: str = Field(pattern=r"^[0-9a-f]{64}$")
     release: str = Field(max_length=40)
     feature_set: str = Field(max_length=40)

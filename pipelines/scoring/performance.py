@@ -200,7 +200,7 @@ def _decision(y: Labels, p: Floats) -> dict[str, list[float]]:
     return {name: np.asarray(values).tolist() for name, values in vars(curve).items()}
 
 
-def _calibration(y: Labels, p: Floats) -> dict[str, list[float]] | None:
+def _calibration(y: Labels, p: Floats) -> dict[str, list[float | None]] | None:
     curve = flexible_curve(y, p, _counts(len(y)), CONFIDENCE, n_points=21)
     if curve is None:
         return None

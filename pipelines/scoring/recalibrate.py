@@ -135,7 +135,9 @@ def _registered(
         for row in before.get("predictions") or []
         if (row["center"], row["case_id"]) not in used
     ]
-    further = {name: before[name] for name in ("subgroups", "controls", "checklists") if name in before}
+    further: dict[str, object] = {
+        name: before[name] for name in ("subgroups", "controls", "checklists") if name in before
+    }
     return registry.register(
         parent.model,
         folder,
