@@ -55,7 +55,7 @@ class Structure(HTMLParser):
             target = values.get(name, "#")
             if target.startswith("#"):
                 self.references |= {target[1:]} if len(target) > 1 else set()
-            elif not target.startswith("data:") and not re.fullmatch(r"[\w./-]+\.html(#[\w-]+)?", target):
+            elif not target.startswith("data:") and not re.fullmatch(r"[\w./-]+\.(html(#[\w-]+)?|csv)", target):
                 self.complaints.append(f"<{tag}> reaches out: {target[:60]}")
 
     def rules(

@@ -23,6 +23,7 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--quiet", is_flag=True, help="For schedules: speak only when there is something new, leave a busy study."
 )
+@click.option("--pages", is_flag=True, help="Score nothing; make deployment/pages/ anew.")
 @click.option("--package", type=_file, help="A package in one file (`radmill export`): scores outside any study.")
 @click.option("--images", type=click.Path(file_okay=False, path_type=Path), help="The hospital's files.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The table of scores (CSV).")
@@ -35,24 +36,42 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--summary", type=click.Path(dir_okay=False, path_type=Path), help="Write counts and figures, no patient."
 )
-def score(as_json: bool, quiet: bool, package: Path | None, **options: Any) -> None:
+def score(as_json: bool, quiet: bool, pages: bool, package: Path | None, **options: Any) -> None:
     """Score the new or changed cases in incoming/<center>/ with the champion, once each.
 
     The champion's own package says how images are read, which features are computed and with which settings. A second
     run adds nothing but its line in deployment/runs.jsonl. A case that is not complete or not still yet waits. Exit 1:
-    some cases were refused; deployment/centers/<center>/rules/*/views/qc says why.
+    some cases were refused; the hospital's page under deployment/pages/ says why.
 
     With --package, --images and --out it needs no study: one hospital's folder, laid out as a center's, is scored the
     same way under the package's rules. --rules FILE has, as far as the house differs:
     `phases: {PHASE: PATTERN}`, `roi: {pattern: …, number: …, label: …}`, `clinical: {COLUMN: HOUSE COLUMN}`.
     """
     if package is not None:
+        if pages:
+            raise click.UsageError("--pages is about a study and does not go with --package")
         _score_carried(package, as_json, options)
         return
     given = [name for name, value in options.items() if value]
     if given:
         raise click.UsageError(f"--{given[0].replace('_', '-')} goes with --package")
+    if pages:
+        _pages_alone(as_json)
+        return
     _score_study(as_json, quiet)
+
+
+def _pages_alone(as_json: bool) -> None:
+    from pipelines.params import load_operation
+    from pipelines.reporting.hospital import hospital_pages
+
+    workspace = Workspace.find()
+    with workspace.lock("radmill score --pages", name="deployment"):
+        made = hospital_pages(workspace, load_operation(workspace.params).scoring, anew=True)
+    if as_json:
+        click.echo(json.dumps(asdict(made), indent=2))
+    else:
+        click.echo(f"{len(made.written)} pages made: {made.index}")
 
 
 def _score_study(as_json: bool, quiet: bool) -> None:
@@ -63,6 +82,7 @@ def _score_study(as_json: bool, quiet: bool) -> None:
     try:
         with workspace.lock("radmill score", name="deployment"):
             record, summary = _announced(workspace, quiet)
+            page = _paged(workspace)
     except LockedError as busy:
         if not quiet:
             raise
@@ -72,7 +92,7 @@ def _score_study(as_json: bool, quiet: bool) -> None:
     if as_json:
         click.echo(json.dumps(asdict(summary), indent=2))
     elif not quiet or summary.has_news:
-        _show(summary, f"{record.end}: " if quiet else "")
+        _show(summary, f"{record.end}: " if quiet else "", page)
     for line in untold(record):
         click.echo(line, err=True)
     if not summary.is_clean:
@@ -94,7 +114,20 @@ def _announced(workspace: Workspace, quiet: bool) -> "tuple[RunRecord, ScoreSumm
     return own.record, summary
 
 
-def _show(summary: "ScoreSummary", lead: str) -> None:
+def _paged(workspace: Workspace) -> str:
+    """Makes the pages that changed; the scores are written, so what goes wrong here is told and no more."""
+    from pipelines.params import load_operation
+    from pipelines.reporting.hospital import hospital_pages
+    from pipelines.scoring.in_force import problem_of
+
+    try:
+        return hospital_pages(workspace, load_operation(workspace.params).scoring).index
+    except Exception as error:
+        click.echo(f"the pages were not made: {problem_of(error)}\n  remedy: radmill score --pages", err=True)
+        return ""
+
+
+def _show(summary: "ScoreSummary", lead: str, page: str) -> None:
     rows = [center.plain() for center in summary.centers]
     print_table(f"{lead}Incoming hospitals, scored by version {summary.version} ({summary.model})", rows)
     if shadow := summary.shadow_rows():
@@ -108,6 +141,8 @@ def _show(summary: "ScoreSummary", lead: str) -> None:
         click.echo(f"alarm: {alarm.center}: {alarm.message}", err=True)
     for center in summary.centers:
         click.echo(f"scores of {center.center}: deployment/centers/{center.center}/scores.csv")
+    if page:
+        click.echo(f"all of them: {page}")
 
 
 def _score_carried(package: Path, as_json: bool, options: dict[str, Any]) -> None:

@@ -1,6 +1,5 @@
 """The study page, and the figures of every model as files."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from pipelines.record import installed
 from pipelines.reporting import sections
 from pipelines.reporting.cautions import cautions
 from pipelines.reporting.checklist_page import write_checklists
+from pipelines.reporting.drawings import inline
 from pipelines.reporting.evidence_sections import SECTIONS as EVIDENCE
 from pipelines.reporting.evidence_sections import evidence_content
 from pipelines.reporting.flow import causes, flow_rows
@@ -23,7 +23,7 @@ from pipelines.reporting.model_figures import (
 )
 from pipelines.reporting.pages import write_page
 from pipelines.reporting.study_files import StudyFiles, read_study
-from pipelines.reporting.vector import inline_svg, png_bytes
+from pipelines.reporting.vector import png_bytes
 from pipelines.workspace import Workspace
 
 SECTIONS = {
@@ -159,9 +159,9 @@ def _model_sections(files: StudyFiles, params: Params) -> dict[str, Any]:
         **sections.model_content(files),
         **sections.point_content(files),
         "comparisons": sections.comparison_content(files),
-        "drawings": _svgs(own),
-        "components": _svgs(components),
-        "roc_all": _svgs(comparison_drawings(files)) if len(files.metrics) > 1 else [],
+        "drawings": inline(own),
+        "components": inline(components),
+        "roc_all": inline(comparison_drawings(files)) if len(files.metrics) > 1 else [],
         **_drawn(evidence_content(files, labels)),
     }
 
@@ -173,22 +173,9 @@ def _drawn(content: dict[str, Any]) -> dict[str, Any]:
         if isinstance(value, dict):
             value = _drawn(value)
         elif isinstance(value, list) and value and isinstance(value[0], Drawing):
-            value = _svgs(value)
+            value = inline(value)
         found[name] = value
     return found
-
-
-def _svgs(drawings: Sequence[Drawing]) -> list[dict[str, object]]:
-    from markupsafe import Markup
-
-    return [
-        {
-            "title": drawing.title,
-            "caption": drawing.caption,
-            "svg": Markup(inline_svg(drawing.figure, drawing.name.replace("_", "-"), drawing.title)),
-        }
-        for drawing in drawings
-    ]
 
 
 def _summary(files: StudyFiles, params: Params) -> str:
