@@ -138,6 +138,9 @@ def _erase_rows(workspace: Workspace, whose: Whose) -> dict[str, int]:
         rows[path.relative_to(workspace.root).as_posix()] = erase_where(path, "path_id", ids)
     for path in sorted(workspace.deployment.rglob("*.csv")):
         _erase_lines(path, whose)
+    for path in sorted((workspace.deployment / "pages").glob("*.html")):
+        if whose.case_id in path.read_text(encoding="utf-8"):
+            path.unlink()  # the next scoring run makes it anew without him
     return rows
 
 

@@ -49,14 +49,15 @@ def score_drawings(files: HospitalFiles) -> list[Drawing]:
 def drift_drawings(files: HospitalFiles) -> list[Drawing]:
     """Returns distribution functions of the score and of what moved most, here and in development."""
     return [
-        _curve(str(name), number, rows, files.center, is_score=family == "scores")
+        _curve(str(name), number, rows, files.center, _effect(str(name), str(family), files.drift.moved))
         for number, ((family, name), rows) in enumerate(
             sorted(files.drift.curves.groupby(["family", "name"], sort=False), key=lambda pair: pair[0][0] != "scores")
         )
     ]
 
 
-def _curve(name: str, number: int, rows: pd.DataFrame, center: str, *, is_score: bool) -> Drawing:
+def _curve(name: str, number: int, rows: pd.DataFrame, center: str, caption: str) -> Drawing:
+    is_score = bool((rows["family"] == "scores").any())
     figure, axes = new_axes("Probability" if is_score else "Value", "Share of cases below", **SMALL)
     lines = []
     for source, tone, label in (("development", DEVELOPMENT, "development"), ("hospital", HERE, center)):
@@ -69,15 +70,16 @@ def _curve(name: str, number: int, rows: pd.DataFrame, center: str, *, is_score:
     axes.locator_params(axis="x", nbins=4)
     legend(axes, "best")
     title = "Scores" if is_score else name
-    return Drawing(name=f"curve_{number}", title=title, caption=_distance(rows), figure=figure)
+    return Drawing(name=f"curve_{number}", title=title, caption=caption, figure=figure)
 
 
-def _distance(rows: pd.DataFrame) -> str:
-    wide = rows.pivot_table(index="value", columns="source", values="share")
-    if "hospital" not in wide:
-        return "No case here has a value."
-    gap = float((wide["hospital"] - wide["development"]).abs().max())
-    return f"Largest distance between the curves {gap:.2f}."
+def _effect(name: str, family: str, moved: pd.DataFrame) -> str:
+    """Returns how far a variable lay from development at the last look."""
+    own = moved[(moved["family"] == family) & (moved["name"] == name)]
+    if own.empty:
+        return "Of all cases so far."
+    row = own.iloc[0]
+    return f"{str(row['direction']).capitalize()}; distance {row['distance']:.2f} at the last look."
 
 
 def runs_drawings(steps: Sequence[Step]) -> list[Drawing]:

@@ -1,0 +1,122 @@
+"""The pages of incoming hospitals: made of what scoring left, again only when that changed, and fit for everybody."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from pipelines.ingest.pseudonyms import case_id, load_key
+from pipelines.reporting.hospital_files import Reader, files_of
+from pipelines.reporting.hospital_runs import steps_of
+from pipelines.scoring.runs import runs_path
+from tests.hospital_study import SmallStudy, small_study
+from tests.hospital_tables import deliver, run, tables_study
+from tests.page_structure import faults
+
+N = 40
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory: pytest.TempPathFactory) -> SmallStudy:
+    """A study that scored a hospital without labels; copy it."""
+    study = tables_study(tmp_path_factory.mktemp("pages") / "study")
+    deliver(study, "harbor", N)
+    run(study)
+    return study
+
+
+@pytest.fixture
+def study(scored: SmallStudy, tmp_path: Path) -> SmallStudy:
+    return scored.copy(tmp_path / "study")
+
+
+def page(study: SmallStudy, name: str = "harbor") -> str:
+    return (study.workspace.deployment / "pages" / f"{name}.html").read_text(encoding="utf-8")
+
+
+def test_before_anything_came_there_is_an_index_that_says_what_to_do(tmp_path: Path) -> None:
+    study = small_study(tmp_path / "study")
+    study.promoted("first")
+    run(study, "--pages")
+    assert faults(study.workspace.deployment / "pages" / "index.html") == []
+    assert "incoming/&lt;hospital&gt;/" in page(study, "index")
+
+
+def test_pages_are_made_by_the_run_and_well_structured(study: SmallStudy) -> None:
+    for name in ("harbor", "index"):
+        assert faults(study.workspace.deployment / "pages" / f"{name}.html") == []
+    told = page(study)
+    assert "estimate, no label was used" in told
+    assert "In shadow" in told
+    assert f'<td class="n">{N}</td>' in page(study, "index")
+
+
+def test_no_identifier_of_the_hospital_is_on_a_page_and_pseudonyms_are(study: SmallStudy) -> None:
+    told = page(study) + page(study, "index")
+    assert "Secret-" not in told
+    key = load_key(study.workspace.keys, "harbor")
+    assert case_id(key, "Secret-0") in told
+
+
+def test_a_page_made_again_has_the_same_bytes_and_an_idle_run_makes_none(study: SmallStudy) -> None:
+    before = page(study), page(study, "index")
+    path = study.workspace.deployment / "pages" / "harbor.html"
+    touched = path.stat().st_mtime_ns
+    run(study)
+    assert path.stat().st_mtime_ns == touched
+    assert len(steps_of(runs_path(study.workspace), "harbor")) == 1, "a run that found nothing is no step"
+    run(study, "--pages")
+    assert (page(study), page(study, "index")) == before
+
+
+def test_labels_bring_performance_beside_development(study: SmallStudy) -> None:
+    deliver(study, "harbor", N, labelled=True)
+    run(study)
+    told = page(study)
+    assert "AUC here" in told
+    assert "estimate, no label was used" not in told
+    assert {"ROC curve", "Calibration", "Decision curve"} <= set(re.findall(r'class="name">([^<]+)<', told))
+    assert faults(study.workspace.deployment / "pages" / "harbor.html") == []
+
+
+def test_withheld_scores_are_not_on_the_page(study: SmallStudy) -> None:
+    deliver(study, "far", 12, shift=9.0)
+    params = study.workspace.params
+    params.write_text(params.read_text() + "\nscoring: {doubt: {policy: withhold}}\n")
+    run(study)
+    told = page(study, "far")
+    assert "look here" in told
+    assert told.count("withheld</td>") == 12
+    assert "Most cases look like another study" in told
+
+
+def test_a_hospital_known_by_a_summary_is_marked_so(study: SmallStudy) -> None:
+    champion = study.registry.champion()
+    assert champion is not None
+    told = {"package": champion.digest, "release": "0.1.0", "feature_set": "1", "scored": 55, "positive": 20}
+    file = study.root / "told.json"
+    file.write_text(json.dumps(told))
+    from pipelines.scoring.center_summary import read_summary
+
+    read_summary(study.workspace, file, "faraway")
+    run(study)
+    assert "summary file" in page(study, "index")
+    assert "faraway" in page(study, "index")
+
+
+def test_pages_that_cannot_be_made_fail_no_run(study: SmallStudy, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("x")
+
+    monkeypatch.setattr(Reader, "told", broken)
+    found = run(study)
+    assert found.exit_code == 0
+    assert "radmill score --pages" in found.stderr
+
+
+def test_volumes_and_features_do_not_decide_whether_a_page_is_made(study: SmallStudy) -> None:
+    names = [name for name, _ in files_of(study.deployment, "harbor")]
+    assert any("scores.csv" in name for name in names)
+    assert any("-qc/" in name for name in names)
+    assert not [name for name in names if "/features/" in name and "-qc/" not in name]
