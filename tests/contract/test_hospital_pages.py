@@ -120,3 +120,17 @@ def test_volumes_and_features_do_not_decide_whether_a_page_is_made(study: SmallS
     assert any("scores.csv" in name for name in names)
     assert any("-qc/" in name for name in names)
     assert not [name for name in names if "/features/" in name and "-qc/" not in name]
+
+
+def test_a_few_cases_are_shown_with_their_outlines(tmp_path: Path) -> None:
+    study = small_study(tmp_path / "study")
+    study.promoted("first")
+    study.arrive("harbor", "Secret-1", "Secret-2", "Secret-3")
+    (study.workspace.incoming / "harbor" / "Secret-3" / "ct_mask.nii.gz").unlink()
+    run(study)
+    told = page(study)
+    assert told.count("data:image/webp") == 2
+    assert told.count('<path class="own"') == 2
+    assert "no outline" in told, "what an incomplete case lacks"
+    assert "Secret" not in told
+    assert faults(study.workspace.deployment / "pages" / "harbor.html") == []
