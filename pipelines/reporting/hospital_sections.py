@@ -26,6 +26,7 @@ from pipelines.scoring.doubt import WORDS, standing
 from pipelines.scoring.inbox import INCOMPLETE
 from pipelines.scoring.scorer import UNHARMONIZED
 from pipelines.scoring.shadow import shadow_comparison
+from registry.reference import reference_of
 
 Content = dict[str, Any]
 
@@ -33,14 +34,16 @@ ROWS = 50
 """So many scores stand on the page; all are in the table beside it."""
 
 MOVED = 30
-FINE, LOOK, WAIT = "fine", "look here", "nothing scored yet"
-STATE_TONES = {FINE: "good", LOOK: "bad", WAIT: "muted"}
+FINE, LOOK, WAIT, PARTLY = "fine", "look here", "nothing scored yet", "fine, some refused"
+STATE_TONES = {FINE: "good", LOOK: "bad", WAIT: "muted", PARTLY: "warn"}
 
 
 def state_of(told: Told) -> str:
-    """Returns a hospital's state in two words: `look here` where something rings or could not be scored."""
-    if told.problem or told.alarms:
+    """Returns a hospital's state in a few words: `look here` where something rings or nothing could be read."""
+    if told.problem or told.alarms or (told.refused and not told.scored):
         return LOOK
+    if told.refused:
+        return PARTLY
     return FINE if told.scored else WAIT
 
 
@@ -147,6 +150,7 @@ def doubt_content(files: HospitalFiles) -> Content:
         "sets": sorted(sets.items(), key=lambda one: (-one[1], one[0])),
         "standing": standing(files.champion.package, doubt.alpha, files.adapter),
         "policy": doubt.policy,
+        "remembers": reference_of(files.champion.package) is not None,
         "alpha": f"{doubt.alpha:g}",
     }
 
@@ -259,7 +263,8 @@ def _prevalence(files: HospitalFiles) -> list[Drawing]:
     ]  # fmt: skip
     reference = float(rows[0].value or 0)
     figure = forest_figure(rows, "Share at or above the threshold (%)", reference, (0, 100))
-    caption = "How many the model calls positive, with Wilson's interval; dashed: development's share."
+    dashed = "; dashed: development's share" if told[0]["source"] == "development" else ""
+    caption = f"How many the model calls positive, with Wilson's interval{dashed}."
     return [Drawing(name="prevalence", title="Positive scores", caption=caption, figure=figure)]
 
 
