@@ -7,7 +7,7 @@ SCHEDULED = { ../$(BIN)/radmill schedule print --kind cron 2>/dev/null | grep -v
 # what a hospital does: it copies its next files to incoming; then the schedule comes round
 DELIVER = { test ! -d deliveries/harbor/$$n || { mkdir -p incoming/harbor && cp -R deliveries/harbor/$$n/. incoming/harbor/ && rm -r deliveries/harbor/$$n && $(SCHEDULED); }; }
 
-.PHONY: help install demo test lint types check bench-extraction bench-store prove-scoring prove-carried prove-rebuild lock clean
+.PHONY: help install demo test lint types check bench-extraction bench-scoring bench-store prove-scoring prove-carried prove-rebuild lock clean
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -62,6 +62,13 @@ bench-store: $(STAMP) ## time the store beside pyarrow, CSV and Feast; writes it
 
 bench-extraction: $(STAMP) ## time the extraction engines side by side; writes docs/performance.md
 	$(BIN)/python benchmarks/extraction.py build/bench
+
+bench-scoring: $(STAMP) ## false alarms, power, doubt and cost of scoring; about an hour; writes docs/performance-scoring.md
+	PYTHONPATH=. $(BIN)/python benchmarks/scoring.py drift
+	PYTHONPATH=. $(BIN)/python benchmarks/scoring.py images
+	PYTHONPATH=. $(BIN)/python benchmarks/scoring_doubt.py
+	PYTHONPATH=. OMP_NUM_THREADS=1 $(BIN)/python benchmarks/scoring.py cost
+	PYTHONPATH=. $(BIN)/python benchmarks/scoring.py --page
 
 prove-scoring: $(STAMP) ## kill scoring 100 times while cases arrive; goes on where it was stopped
 	$(BIN)/python -m proofs.scoring

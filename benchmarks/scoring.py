@@ -1,13 +1,16 @@
 """Measures scoring: drift and what it rings for, and what a case costs.
 
     python benchmarks/scoring.py drift|images|cost [--draws 200] [--out benchmarks/results/scoring.json]
-    python benchmarks/scoring.py page
+    python benchmarks/scoring.py --page
 
-Each part writes its results into the one file and leaves the others; `page` writes docs/performance-scoring.md.
+Each part writes its results into the one file and leaves the others; `--page` writes docs/performance-scoring.md from
+them and from those of `benchmarks/scoring_doubt.py`.
 """
 
 import argparse
 import json
+import os
+import platform
 import time
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,16 @@ RESULTS = Path(__file__).parent / "results" / "scoring.json"
 REFERENCES = 20
 
 
+def described(_draws: int) -> dict[str, Any]:
+    from scoring_drift import ALPHA, DEVELOPMENT, INTERNAL_SHARE
+    from scoring_population import SIZE, real_table
+
+    X, names = real_table()
+    held_out = round(DEVELOPMENT * INTERNAL_SHARE)
+    told = {"size": SIZE, "rows": len(X), "features": len(names), "development": DEVELOPMENT}
+    return told | {"held_out": held_out, "alpha": ALPHA}
+
+
 def false_alarms(draws: int) -> dict[str, Any]:
     from scoring_drift import false_alarms
 
@@ -30,7 +43,7 @@ def false_alarms(draws: int) -> dict[str, Any]:
 def power(draws: int) -> dict[str, Any]:
     from scoring_drift import power
 
-    return power("lr", draws // 2)
+    return {"lr": power("lr", draws // 2), "rf": power("rf", draws // 5)}
 
 
 def others(draws: int) -> dict[str, Any]:
@@ -60,6 +73,7 @@ def cost(draws: int) -> dict[str, Any]:
 PARTS = {
     "cost": cost,
     "images": images,
+    "population": described,
     "by_package": by_package,
     "false_alarms": false_alarms,
     "power": power,
@@ -67,20 +81,42 @@ PARTS = {
 }
 
 
+DRIFT = ("population", "false_alarms", "by_package", "power", "others")
+
+
+def machine() -> dict[str, Any]:
+    """Returns what the timings are of."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    cpu = models[0] if models else platform.processor()
+    return {"cpu": cpu, "cores": os.cpu_count(), "python": platform.python_version()}
+
+
+def measure(parts: tuple[str, ...], draws: int, out: Path) -> None:
+    content: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {}
+    with threadpool_limits(1):
+        for part in parts:
+            began = time.perf_counter()
+            content[part] = PARTS[part](draws)
+            print(part, f"{time.perf_counter() - began:.0f} s", flush=True)
+    if "cost" in parts:
+        content["machine"] = machine()
+    write_json(out, content | {"versions": installed("radmill", "numpy", "scipy", "scikit-learn")})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("drift", *PARTS))
+    parser.add_argument("part", nargs="?", choices=("drift", *PARTS))
     parser.add_argument("--draws", type=int, default=200)
     parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--page", action="store_true", help="write the page from what was measured")
     chosen = parser.parse_args()
-    content: dict[str, Any] = json.loads(chosen.out.read_text()) if chosen.out.exists() else {}
-    began = time.perf_counter()
-    with threadpool_limits(1):
-        for part in ("false_alarms", "by_package", "power", "others") if chosen.part == "drift" else (chosen.part,):
-            content[part] = PARTS[part](chosen.draws)
-    content["versions"] = installed("radmill", "numpy", "scipy", "scikit-learn")
-    write_json(chosen.out, content)
-    print(chosen.part, f"{time.perf_counter() - began:.0f} s")
+    if chosen.part:
+        measure(DRIFT if chosen.part == "drift" else (chosen.part,), chosen.draws, chosen.out)
+    if chosen.page:
+        from scoring_page import write_page
+
+        write_page()
 
 
 if __name__ == "__main__":

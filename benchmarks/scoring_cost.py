@@ -1,10 +1,13 @@
 """What a case costs beyond extraction: 1,000 cases of a hospital that sends a table, in one run and bit by bit.
 
 Everything that a scoring run does is in it: reading and checking, ledger and package, history, drift, doubt and tables.
-Features come ready, so nothing is extracted.
+Features come ready, so nothing is extracted. What a case costs with its images, and what it costs to start the command,
+is measured beside it; so are the hospitals' pages, which the command makes after scoring.
 """
 
-import resource
+import os
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -12,16 +15,23 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import SimpleITK as sitk
+from extraction_cases import content_of
+from extraction_cases import images as chest_and_ball
 from scoring_population import SEED, Floats, fit, population, training_set
 
 from featurestore.fingerprints import digest
+from pipelines.params.operation import ScoringSection
+from pipelines.radiomics.settings import ExtractionSettings
 from pipelines.record import FEATURE_SET
+from pipelines.reporting.hospital import hospital_pages
 from registry.package import ModelPackage, save_package
-from tests.conftest import Candidates
-from tests.hospital_study import SmallStudy, small_study
+from tests.conftest import ROOT, Candidates
+from tests.hospital_study import SmallStudy, small_study, write_clinical
 
 DEVELOPMENT, CASES, RUNS, FEATURES = 400, 1_000, 100, 200
-VIEW = "captk"
+VIEW, CENTER = "captk", "harbor"
+SLICES, VOXELS, SCANS, MARGIN_MM = 100, 20_000, 4, 72.0
 
 
 def package(study: SmallStudy) -> ModelPackage:
@@ -49,48 +59,101 @@ def package(study: SmallStudy) -> ModelPackage:
 
 
 def send(study: SmallStudy, names: list[str], X: Floats) -> None:
-    folder = study.workspace.incoming / "harbor"
+    folder = study.workspace.incoming / CENTER
     folder.mkdir(parents=True, exist_ok=True)
     table = pd.DataFrame(X, columns=names).assign(patient_id=[f"P-{i:05d}" for i in range(len(X))])
     table.to_parquet(folder / f"{VIEW}.parquet", index=False)
 
 
-def arrived(study: SmallStudy, names: list[str], X: Floats, runs: int) -> tuple[list[float], list[float]]:
-    """Returns the seconds of each run, and the scores in the end, sorted: pseudonyms are each study's own."""
+def timed(study: SmallStudy) -> Floats:
+    """Returns the seconds of scoring, and of making the pages of hospitals, as the command does after it."""
+    began = time.perf_counter()
+    found = study.score()
+    scored = time.perf_counter()
+    hospital_pages(study.workspace, ScoringSection())
+    seconds = np.array([scored - began, time.perf_counter() - scored])
+    if not found.is_clean:
+        raise RuntimeError(f"not all cases were scored: {found}")
+    return seconds
+
+
+def arrived(study: SmallStudy, names: list[str], X: Floats, runs: int) -> tuple[Floats, list[float]]:
+    """Returns the seconds of each run, shape (runs, 2), and all scores, sorted: pseudonyms are each study's own."""
     seconds = []
     for number in range(runs):
         send(study, names, X[: round((number + 1) * len(X) / runs)])
-        began = time.perf_counter()
-        study.score()
-        seconds.append(time.perf_counter() - began)
-    return seconds, sorted(study.history()["probability"].tolist())
+        seconds.append(timed(study))
+    return np.array(seconds), sorted(study.history()["probability"].tolist())
+
+
+def command(study: SmallStudy) -> dict[str, float]:
+    """Runs `radmill score` as a schedule does; returns its seconds and the peak of its memory."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    began = time.perf_counter()
+    child = subprocess.Popen([sys.executable, "-W", "ignore", "-m", "pipelines.cli", "score", "--quiet"],
+                             cwd=study.root, env=env, stdout=subprocess.DEVNULL)  # fmt: skip
+    _, status, usage = os.wait4(child.pid, 0)
+    if os.waitstatus_to_exitcode(status):
+        raise RuntimeError("radmill score failed")
+    return {"s": round(time.perf_counter() - began, 3), "peak_mb": round(usage.ru_maxrss / 1024)}
+
+
+def with_images(root: Path) -> dict[str, Any]:
+    """Returns what a case costs whose images come: reading, checking, cropping, 1,130 features, its score."""
+    content = content_of("1130", "fast")
+    settings = ExtractionSettings.from_mapping(content)
+    extraction = {"engine": "fast", "by_phase": {"ct": settings.plain()}, "fingerprint": settings.fingerprint()}
+    study = small_study(root / "images")
+    study.promoted("images", margin_mm=MARGIN_MM, extraction=extraction)
+    image, mask = chest_and_ball(root, SLICES, VOXELS)
+    chest = sitk.GetArrayFromImage(sitk.ReadImage(str(image)))
+    like = sitk.ReadImage(str(mask))
+    seconds = {}
+    for name, patients in (("first", [0]), ("others", range(1, 1 + SCANS)), ("none", ())):
+        for number in patients:
+            folder = study.workspace.incoming / CENTER / f"P-{number}"
+            folder.mkdir(parents=True)
+            scan = sitk.GetImageFromArray(np.roll(chest, number, axis=0))
+            scan.CopyInformation(like)
+            sitk.WriteImage(scan, str(folder / "ct.nii.gz"), useCompression=True)
+            (folder / "ct_mask.nii.gz").write_bytes(mask.read_bytes())
+        write_clinical(study.workspace.incoming / CENTER)
+        seconds[name] = timed(study)
+    a_case = (seconds["others"][0] - seconds["none"][0]) / SCANS
+    return {"cases": SCANS, "slices": SLICES, "voxels": VOXELS, "features": 1130, "s_a_case": round(a_case, 3)}
+
+
+def told(seconds: Floats) -> dict[str, float]:
+    return {"scoring_s": round(float(seconds[0]), 3), "pages_s": round(float(seconds[1]), 3)}
 
 
 def cost(_draws: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
-        whole = small_study(Path(folder) / "whole")
+        root = Path(folder)
+        whole = small_study(root / "whole")
         names = [name.partition(".")[2] for name in package(whole).features]
-        bits = whole.copy(Path(folder) / "bits")
+        bits, process = whole.copy(root / "bits"), whole.copy(root / "process")
         people = population(SEED + 1, CASES)
         X = people.features(people.z)[:, :FEATURES]
-        began = time.perf_counter()
-        whole.copy(Path(folder) / "empty").score()
-        fixed = time.perf_counter() - began
+        images = with_images(root)
+        fixed = timed(whole)
         together, one = arrived(whole, names, X, 1)
+        again = timed(whole)
         apart, other = arrived(bits, names, X, RUNS)
-        again, _ = arrived(whole, names, X, 1)
+        idle = command(process)
+        send(process, names, X)
+        busy = command(process)
     return {
         "cases": CASES,
         "features": FEATURES,
         "runs": RUNS,
-        "same scores": one == other and len(one) == CASES,
-        "one run, s": round(sum(together), 2),
-        "one run, ms a case": round(1000 * sum(together) / CASES, 2),
-        "nothing sent, s": round(fixed, 3),
-        "all runs, s": round(sum(apart), 2),
-        "all runs, ms a case": round(1000 * sum(apart) / CASES, 2),
-        "first run, s": round(apart[0], 3),
-        "last run, s": round(apart[-1], 3),
-        "run with nothing new, s": round(sum(again), 3),
-        "peak memory, MB": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "same_scores": one == other and len(one) == CASES,
+        "one_run": told(together[0]),
+        "all_runs": told(apart.sum(axis=0)),
+        "first_run": told(apart[0]),
+        "last_run": told(apart[-1]),
+        "nobody_there": told(fixed),
+        "nothing_new": told(again),
+        "command": {"nobody_there": idle, "all_at_once": busy},
+        "images": images,
     }
