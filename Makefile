@@ -7,7 +7,7 @@ SCHEDULED = { ../$(BIN)/radmill schedule print --kind cron 2>/dev/null | grep -v
 # what a hospital does: it copies its next files to incoming; then the schedule comes round
 DELIVER = { test ! -d deliveries/harbor/$$n || { mkdir -p incoming/harbor && cp -R deliveries/harbor/$$n/. incoming/harbor/ && rm -r deliveries/harbor/$$n && $(SCHEDULED); }; }
 
-.PHONY: help install demo test lint types check bench-extraction bench-scoring bench-store prove-scoring prove-carried prove-rebuild lock clean
+.PHONY: help install demo test lint types check bench-extraction bench-scoring bench-store prove-scoring prove-carried prove-rebuild prove-fuzz lock clean
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -78,6 +78,9 @@ prove-carried: $(STAMP) ## an exported package in an empty environment: the stud
 
 prove-rebuild: $(STAMP) ## MLflow lost, cloned and killed half-way: rebuilt the same; versions made again
 	$(BIN)/python -m proofs.rebuild build/proofs
+
+prove-fuzz: $(STAMP) ## thousands of bad files down the real roads: counts by kind; goes on where it was stopped
+	$(BIN)/python -m proofs.fuzz build/proofs/fuzz
 
 lock: ## write requirements.lock from what is installed in .venv
 	$(BIN)/pip freeze --exclude-editable --exclude radmill | sed -E 's/\+[a-z0-9.]+$$//' > requirements.lock
