@@ -53,6 +53,7 @@ def examine(folder: Path) -> list[Finding]:
         *(_library(name, "radmill") for name in BASE),
         *(_library(name, "radmill[study]") for name in STUDY),
         *(_library(name, "radmill[reference]") for name in REFERENCE),
+        *private_files(folder),
         Finding(subject="feature set", found=FEATURE_SET),
     ]
 
@@ -92,6 +93,20 @@ def _compiler() -> Finding:
         return Finding(subject="C compiler", found=Path(found).name)
     remedy = "only the reference engine (radmill[reference]) needs one to install"
     return Finding(subject="C compiler", found="none", verdict="note", remedy=remedy)
+
+
+def private_files(folder: Path) -> list[Finding]:
+    """Whoever reads a key can find out who is behind a pseudonym, and the lists beside it name patients outright."""
+    private = folder / "private"
+    if not private.is_dir():
+        return []
+    paths = [private, *sorted(path for path in private.rglob("*") if path.is_file() and not path.is_symlink())]
+    open_to_others = [path for path in paths if path.stat().st_mode & 0o077]
+    if not open_to_others:
+        return [Finding(subject="private files", found=f"{len(paths)}, for their owner alone")]
+    first = open_to_others[0].relative_to(folder).parts[:2]
+    found = f"{len(open_to_others)} of {len(paths)} open to other users, such as in {'/'.join(first)}"
+    return [Finding(subject="private files", found=found, verdict="unfit", remedy="chmod -R go= private")]
 
 
 def _program(name: str) -> Finding:

@@ -127,7 +127,10 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("RADMILL_TRACE"):
             raise
-        click.echo(f"radmill: unforeseen {type(error).__name__}: {error}", err=True)
+        from pipelines.ingest.pseudonyms import without_identity
+
+        told = without_identity(str(error), ())
+        click.echo(f"radmill: unforeseen {type(error).__name__}: {told}", err=True)
         click.echo("  remedy: set RADMILL_TRACE=1 to see where, and please report it", err=True)
         sys.exit(UNEXPECTED)
     sys.exit(code if isinstance(code, int) else 0)

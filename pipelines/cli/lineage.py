@@ -48,11 +48,13 @@ def withdraw(patient: str, center: str | None, why: str, as_json: bool) -> None:
     PATIENT is a case_id or the center's own patient identifier. The models that had him are named and marked as not
     reproducible; who still holds him is named with the commands that clean it. Then `radmill run`.
     """
+    from pipelines.ingest.pseudonyms import without_identity
     from pipelines.lineage.withdraw import withdraw as step
 
     workspace = Workspace.find()
     with workspace.lock("radmill withdraw"), workspace.lock("radmill withdraw", name="deployment"):
-        done = step(workspace, load_params(workspace.params), patient, center=center, why=why)
+        told = without_identity(why, (patient,))
+        done = step(workspace, load_params(workspace.params), patient, center=center, why=told)
     if as_json:
         click.echo(json.dumps(done.plain(), indent=2))
         return

@@ -188,7 +188,7 @@ class CaseWork:
             "roi": roi,
             "observer": outline.observer if outline is not None else "",
             "image_content": read.content_hash if read is not None else "",
-            "acquisition": _acquisition(read, outline) if read is not None else None,
+            "acquisition": self.acquisition(read, outline) if read is not None else None,
         }
 
     def verdict(self, warnings: list[CaseError], read: ReadImage, outline: Outline) -> Plain:
@@ -202,24 +202,22 @@ class CaseWork:
         """Returns warnings and notes, each once."""
         return list(dict.fromkeys([*(warning.what for warning in warnings), *read.notes, *outline.notes]))
 
+    def acquisition(self, read: ReadImage, outline: Outline | None) -> Plain:
+        """Returns how the image was made; what its tags tell in words is freed of names."""
+        told = read.acquisition
+        kind = "+".join([read.kind, *(outline.kinds if outline is not None else ())])
+        return {
+            **{name: self.clean(getattr(told, name)) or None for name in ("manufacturer", "model", "kernel")},
+            "kvp": told.kvp,
+            "slice_thickness_mm": told.slice_thickness_mm,
+            **{f"spacing_{a}_mm": told.spacing_mm[i] for i, a in enumerate(AXES)},
+            "contrast_delay_s": told.contrast_delay_s,
+            "format": kind if read.kind == "dicom" else read.kind,
+        }
+
     def clean(self, text: str) -> str:
         """Returns a text that names nobody."""
         return without_identity(text, self.names)
-
-
-def _acquisition(read: ReadImage, outline: Outline | None) -> Plain:
-    told = read.acquisition
-    kind = "+".join([read.kind, *(outline.kinds if outline is not None else ())])
-    return {
-        "manufacturer": told.manufacturer or None,
-        "model": told.model or None,
-        "kernel": told.kernel or None,
-        "kvp": told.kvp,
-        "slice_thickness_mm": told.slice_thickness_mm,
-        **{f"spacing_{a}_mm": told.spacing_mm[i] for i, a in enumerate(AXES)},
-        "contrast_delay_s": told.contrast_delay_s,
-        "format": kind if read.kind == "dicom" else read.kind,
-    }
 
 
 def _kind(source: ImageSource) -> str:

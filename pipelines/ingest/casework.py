@@ -1,6 +1,7 @@
 """The work on one case, as a runner runs it: away from the tables, with everything it needs in its payload."""
 
 import errno
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,14 @@ class ChangedSinceIntakeError(CaseError):
     code = "changed_since_intake"
     status = "failed"
     default_remedy = "run `radmill intake` (or `radmill run`) again"
+
+
+class UnforeseenError(CaseError):
+    """Work on the case broke in a way nobody foresaw."""
+
+    code = "failed"
+    status = "failed"
+    default_remedy = "if the files open elsewhere, please report it with this message, which names nobody"
 
 
 class DiskFullError(CaseError):
@@ -91,6 +100,7 @@ def ingest_case(
         ChangedSinceIntakeError: A file is not what intake took in; nothing is stored.
         DiskFullError: There is no room.
         OutOfMemoryError: There is no memory.
+        UnforeseenError: Something else broke. What broke it may quote the file, so only its kind and place are told.
     """
     sources = [_image_source(image) for image in images]
     work = CaseWork(
@@ -138,6 +148,17 @@ def _resources() -> Iterator[None]:
         raise DiskFullError("no room to store the case") from error
     except MemoryError as error:
         raise OutOfMemoryError("no memory to read the case") from error
+    except CaseError:
+        raise
+    except Exception as error:
+        raise UnforeseenError(f"{type(error).__name__} in {_place(error)}") from None
+
+
+def _place(error: Exception) -> str:
+    """Returns the innermost place in the house's own code."""
+    frames = [(Path(frame.filename).parts[-3:], frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    parts, line = [frame for frame in frames if frame[0][0] == "pipelines"][-1]
+    return f"{'/'.join(parts)}, line {line}"
 
 
 def _plain_file(file: SourceFile) -> Plain:

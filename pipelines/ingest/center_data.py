@@ -102,6 +102,7 @@ def read_center(
     files = taken_files(places, center, key, index, rejections_digest(rejected, center))
     found, table = discover(files, center, section, rules, index)
     index.save()
+    found.texts.save(places.texts(center))
     moving = _moving(places.raw[center], quiet_s)
     if "" in moving:
         return None

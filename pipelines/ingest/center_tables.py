@@ -10,6 +10,7 @@ from featurestore.errors import CaseError
 from pipelines.ingest.center_data import CenterData
 from pipelines.ingest.clinical import CLINICAL_FILE
 from pipelines.ingest.eligibility import EXCLUDED, acquisition_columns, on_columns, verdict
+from pipelines.ingest.free_texts import names_in
 from pipelines.ingest.parts import Plain
 from pipelines.ingest.problems import (
     ClinicalMissingError,
@@ -188,7 +189,9 @@ def identities(unit: Unit) -> tuple[str, ...]:
     """Returns what the files of a case may name its patient by."""
     folders = {part for file in unit.files() for part in file.folder.split("/")}
     telling = {part for part in folders if len(part) > 3 and not part.isalpha()}
-    return tuple(sorted({unit.patient_id, *telling}))
+    told = set(names_in(header for image in unit.images for header in image.headers))
+    told |= {name for image in unit.images for mask in image.masks for name in mask.names}
+    return tuple(sorted({unit.patient_id, *telling, *told}))
 
 
 def _twins(jobs: Sequence[Job]) -> dict[str, set[str]]:
@@ -213,7 +216,7 @@ def _remark_row(data: CenterData, remark: Remark) -> Row:
     case_id = data.pseudonym(remark.patient_id)
     key = patient_key(data.center, case_id, remark.phase)
     item = item_id(data.key, remark.item) if case_id else path_id(data.key, remark.item)
-    names = (remark.patient_id, *(file.relative for file in remark.files))
+    names = (remark.patient_id, *(file.relative for file in remark.files), *remark.names)
     return _error_row(key, remark.error, item=item, names=names)
 
 

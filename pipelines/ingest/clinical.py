@@ -8,6 +8,7 @@ import io
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 
 from featurestore.errors import InputError
@@ -21,6 +22,7 @@ PATIENT = "patient_id"
 
 _DELIMITERS = (",", ";", "\t")
 _N_SHOWN = 5
+_N_SCORE = 4
 
 
 class ClinicalTableError(InputError):
@@ -160,6 +162,11 @@ def shapes(names: Iterable[str]) -> str:
     return ", ".join(list(seen)[:_N_SHOWN]) or "none"
 
 
+def _outlined(value: str) -> str:
+    """Returns a strange label for a message; of one longer than a score only the shape, because it may be anything."""
+    return repr(value) if len(value) <= _N_SCORE else f"a text like {shapes([value])}"
+
+
 def label_of(text: str, label: LabelSection) -> int | None:
     """Returns 1 or 0 for a declared label value, none for another."""
     value = canonical(text)
@@ -204,10 +211,20 @@ def _positions(header: list[str], names: list[str], where: str) -> dict[str, int
     missing = [name for name, position in found.items() if position is None]
     if missing:
         raise ClinicalTableError(
-            f"column {', '.join(repr(name) for name in missing)} is missing (there are {', '.join(header)})",
+            f"column {', '.join(repr(name) for name in missing)} is missing ({_alike(header, missing)})",
             where=where,
         )
     return {name: position for name, position in found.items() if position is not None}
+
+
+def _alike(header: list[str], missing: list[str]) -> str:
+    """Returns which columns could be meant; the others' names are a hospital's own and not repeated."""
+    folded = {cell.casefold(): cell for cell in header if cell}
+    alike = dict.fromkeys(
+        folded[one] for name in missing for one in get_close_matches(name.casefold(), list(folded), n=2)
+    )
+    there = f"there are {len(folded)} others"
+    return f"{there}, of which {', '.join(map(repr, alike))} could be meant" if alike else there
 
 
 def _declared_names(header: list[str], own_names: Mapping[str, str], where: str) -> list[str]:
@@ -236,7 +253,7 @@ def _check_labels(rows: list[tuple[int, list[str]]], position: int | None, label
         if not _is_missing(text, label) and label_of(text, label) is None:
             strange.setdefault(text, []).append(number)
     if strange:
-        seen = "; ".join(f"{value!r} in {_rows(numbers)}" for value, numbers in strange.items())
+        seen = "; ".join(f"{_outlined(value)} in {_rows(numbers)}" for value, numbers in strange.items())
         allowed = [str(value) for value in (*label.positive, *label.negative)]
         raise ClinicalTableError(
             f"column {label.column!r} has values that are not declared: {seen}; declared are {', '.join(allowed)}",

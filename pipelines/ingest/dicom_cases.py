@@ -9,6 +9,7 @@ from pydicom.uid import UID
 from featurestore.errors import CaseError
 from pipelines.ingest.dicom_header import DicomHeader
 from pipelines.ingest.file_index import FileIndex, SourceFile
+from pipelines.ingest.free_texts import FreeTexts, names_in
 from pipelines.ingest.phases import PhaseMatcher
 from pipelines.ingest.problems import DuplicatePhaseError, MaskMissingError, TruncatedFileError
 from pipelines.ingest.pseudonyms import patient_name
@@ -17,6 +18,7 @@ from pipelines.ingest.sources import (
     Found,
     ImageSource,
     LocalizerError,
+    MaskKind,
     MaskSource,
     MaskUnmatchedError,
     PatientUnknownError,
@@ -26,8 +28,6 @@ from pipelines.ingest.sources import (
     Unit,
     merged,
 )
-
-_N_DESCRIPTION = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +90,8 @@ def find_dicom(files: Iterable[SourceFile], index: FileIndex, matcher: PhaseMatc
 
 def mask_of(part: DicomFile, observer: str = "") -> MaskSource:
     """Returns an RTSTRUCT or SEG file as a mask."""
-    return MaskSource(kind="seg" if part.header.kind == "seg" else "rtstruct", file=part.file, observer=observer)
+    kind: MaskKind = "seg" if part.header.kind == "seg" else "rtstruct"
+    return MaskSource(kind=kind, file=part.file, observer=observer, names=tuple(names_in([part.header])))
 
 
 def image_of(files: Sequence[DicomFile], masks: Sequence[MaskSource]) -> ImageSource:
@@ -118,6 +119,7 @@ def _headers(
             continue
         parts.append(DicomFile(file=file, header=header))
         found.claim(parts[-1].patient_id, file)
+        found.texts.add(header, parts[-1].patient_id)
     return parts, problems
 
 
@@ -204,13 +206,13 @@ def _make_units(series: list[Series], matcher: PhaseMatcher, roi: str, found: Fo
         if len(phases) == 1 and one.patient_id:
             by_phase[one.patient_id, phases[0]].append(one)
         else:
-            found.remarks.append(_aside(one, phases))
+            found.remarks.append(_aside(one, phases, found.texts))
     for (patient_id, phase), candidates in by_phase.items():
         found.units.append(_unit(patient_id, phase, roi, candidates))
 
 
-def _aside(one: Series, phases: list[str]) -> Remark:
-    named = f"{_described(one.description)} of {len(one.files)} files"
+def _aside(one: Series, phases: list[str], texts: FreeTexts) -> Remark:
+    named = f"{texts.described(one.description)} of {len(one.files)} files"
     files = tuple(part.file for part in one.files)
     error: CaseError
     if not one.patient_id:
@@ -221,12 +223,8 @@ def _aside(one: Series, phases: list[str]) -> Remark:
         error = LocalizerError(f"series {named} is a localizer")
     else:
         error = SeriesIgnoredError(f"series {named} matches no phase")
-    return Remark(error=error, patient_id=one.patient_id, item=one.uid, files=files)
-
-
-def _described(description: str) -> str:
-    """Quotes a series description; one with the caret of DICOM person names is left out."""
-    return "(description withheld)" if "^" in description else repr(description[:_N_DESCRIPTION])
+    names = tuple(dict.fromkeys(names_in(part.header for part in one.files)))
+    return Remark(error=error, patient_id=one.patient_id, item=one.uid, files=files, names=names)
 
 
 def _unit(patient_id: str, phase: str, roi: str, candidates: list[Series]) -> Unit:

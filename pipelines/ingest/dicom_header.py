@@ -24,6 +24,12 @@ _VOLUME_CLASSES = frozenset(
     f"1.2.840.10008.5.1.4.1.1.{ending}"
     for ending in ("2", "2.1", "2.2", "4", "4.1", "4.4", "128", "128.1", "130")  # CT, MR and PET, enhanced and legacy
 )
+_NAMING = (
+    "PatientName", "PatientBirthDate", "PatientBirthName", "PatientMotherBirthName", "OtherPatientNames",
+    "OtherPatientIDs", "ResponsiblePerson", "PatientAddress", "PatientTelephoneNumbers", "AccessionNumber", "StudyID",
+    "ReferringPhysicianName", "PerformingPhysicianName", "NameOfPhysiciansReadingStudy", "PhysiciansOfRecord",
+    "RequestingPhysician", "OperatorsName", "InstitutionName", "StationName", "ReviewerName", "ContentCreatorName",
+)  # fmt: skip
 _LAST_IDENTITY_TAG = 0x0020000E  # SeriesInstanceUID: who, what, and which series stand before
 _DAY_S = 86400.0
 
@@ -67,6 +73,7 @@ class DicomHeader:
         regions: Number and name of each ROI or segment.
         references: Series that an RTSTRUCT or SEG was made on.
         instances: Images that an RTSTRUCT or SEG was made on.
+        names: What it names people and their visits by; kept so that messages can be freed of it.
     """
 
     path: str
@@ -103,6 +110,7 @@ class DicomHeader:
     regions: tuple[tuple[int, str], ...] = ()
     references: tuple[str, ...] = ()
     instances: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
     @property
     def contrast_delay_s(self) -> float | None:
@@ -186,6 +194,7 @@ def _header(path: Path, dataset: FileDataset, available: int, is_whole: bool) ->
         regions=_regions(dataset),
         references=_references(dataset),
         instances=_instances(dataset),
+        names=_names(dataset),
         **_geometry(dataset),
         **_acquisition(dataset),
     )
@@ -243,6 +252,11 @@ def _ends_before_pixels(dataset: FileDataset, kind: Kind, available: int) -> boo
     names = ("Rows", "Columns", "SamplesPerPixel", "NumberOfFrames", "BitsAllocated")
     bits = math.prod(number(dataset, name) or 1 for name in names)
     return available <= 0 if syntax.is_compressed else available < bits / 8
+
+
+def _names(dataset: Dataset) -> tuple[str, ...]:
+    told = (text(dataset, keyword) for keyword in _NAMING if keyword in dataset)
+    return tuple(dict.fromkeys(name for name in told if name))
 
 
 def _frame_uid(dataset: Dataset) -> str:

@@ -100,7 +100,9 @@ def _read(path: Path) -> _Segmentation:
             ]
             places = _places(dataset)
         except (AttributeError, IndexError, TypeError, ValueError) as error:
-            raise UnreadableError(f"the segmentation does not tell its segments and places: {error}") from error
+            raise UnreadableError(
+                f"the segmentation does not tell its segments and places ({type(error).__name__})"
+            ) from error
         pixels = decoded_pixels(dataset, "the segmentation")
         kind = str(dataset.get("SegmentationType") or "BINARY").strip()
         maximum = float(dataset.get("MaximumFractionalValue") or 255)

@@ -99,9 +99,9 @@ def _check(rows: list[dict[str, str]], phases: Sequence[str], where: str) -> Non
         empty = [name for name in ("patient_id", "image") if not row[name]]
         complaints += [f"row {number} has no {name}" for name in empty]
         if row["phase"].casefold() not in phases:
-            complaints.append(f"row {number} has phase {row['phase']!r} (there are {', '.join(phases)})")
+            complaints.append(f"row {number} has a phase that is not declared (there are {', '.join(phases)})")
         if row.get("label", "") and not _label(row["label"]):
-            complaints.append(f"row {number} has label {row['label']!r} (a whole number above 0, or auto)")
+            complaints.append(f"row {number} has a label that is neither a whole number above 0 nor auto")
     if complaints:
         raise CasesTableError("; ".join(complaints[:10]), where=where)
 

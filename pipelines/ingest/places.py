@@ -58,6 +58,10 @@ class IngestPlaces:
         """Returns where the hashes of a center's stored volumes are remembered."""
         return (self.stored or self.index / "cases") / f"{center}.json"
 
+    def texts(self, center: str) -> Path:
+        """Returns where a center's names of series and regions are listed; private."""
+        return self.index.parent / "texts" / f"{center}.csv"
+
     def check_folders(self) -> None:
         """Complains about every center without a folder at once.
 

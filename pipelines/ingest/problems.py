@@ -98,7 +98,7 @@ class RoiNotFoundError(CaseError):
     """No region of the structure set or segmentation matches the rules."""
 
     code = "roi_not_found"
-    default_remedy = "set ingest.roi.pattern or ingest.roi.number to one of the regions named above"
+    default_remedy = "set ingest.roi.pattern or ingest.roi.number to one of its regions; private/texts/ lists them"
 
 
 class LabelAbsentError(CaseError):

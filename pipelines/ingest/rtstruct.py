@@ -95,7 +95,9 @@ def _contents(path: Path) -> tuple[list[Region], dict[int, list[Dataset]]]:
                 for item in dataset.ROIContourSequence
             }
         except (AttributeError, TypeError, ValueError) as error:
-            raise UnreadableError(f"an ROI of the structure set has no usable number: {error}") from error
+            raise UnreadableError(
+                f"an ROI of the structure set has no usable number ({type(error).__name__})"
+            ) from error
     return rois, contours
 
 

@@ -7,6 +7,7 @@ from featurestore.errors import CaseError
 from featurestore.fingerprints import digest
 from pipelines.ingest.dicom_header import DicomHeader
 from pipelines.ingest.file_index import SourceFile
+from pipelines.ingest.free_texts import FreeTexts
 
 MaskKind = Literal["rtstruct", "seg", "volume"]
 Label = int | Literal["auto"]
@@ -17,7 +18,10 @@ class SeriesIgnoredError(CaseError):
 
     code = "series_ignored"
     status = "warned"
-    default_remedy = "nothing, if it is not needed; else widen phases.<phase>.series_description"
+    default_remedy = (
+        "nothing, if it is not needed; else widen phases.<phase>.series_description "
+        "(private/texts/ lists what series are called)"
+    )
 
 
 class LocalizerError(CaseError):
@@ -67,12 +71,13 @@ class FileMissingError(CaseError):
 
 @dataclass(frozen=True, kw_only=True)
 class MaskSource:
-    """A file with an outline."""
+    """A file with an outline; `names` is what it names people and regions by."""
 
     kind: MaskKind
     file: SourceFile
     observer: str = ""
     label: Label = "auto"
+    names: tuple[str, ...] = ()
 
     def identity(self) -> list[object]:
         """Returns what decides its voxels."""
@@ -112,6 +117,7 @@ class Remark:
         phase: Which phase, if one.
         item: What names the file or series; it enters as a pseudonym.
         files: The files concerned.
+        names: What these name people by.
     """
 
     error: CaseError
@@ -119,6 +125,7 @@ class Remark:
     phase: str = ""
     item: str = ""
     files: tuple[SourceFile, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,12 +162,14 @@ class Found:
         remarks: What concerns no case.
         n_ignored: Files that are neither image nor table.
         files: The files of each patient, those no case needs included.
+        texts: What DICOM files call series and regions.
     """
 
     units: list[Unit] = field(default_factory=list)
     remarks: list[Remark] = field(default_factory=list)
     n_ignored: int = 0
     files: dict[str, list[SourceFile]] = field(default_factory=dict)
+    texts: FreeTexts = field(default_factory=FreeTexts)
 
     def claim(self, patient_id: str, *files: SourceFile) -> None:
         """Notes whose the files are."""

@@ -119,9 +119,9 @@ def test_center_pattern_of_undeclared_phase(sound) -> None:
     ("text", "word"),
     [
         ("patient_id,phase,image\nP-0001,ct,a\n", "mask"),
-        ("patient_id,phase,image,mask\nP-0001,pet,a,b\n", "'pet'"),
+        ("patient_id,phase,image,mask\nP-0001,pet,a,b\n", "phase that is not declared"),
         ("patient_id,phase,image,mask\n,ct,a,b\n", "row 2"),
-        ("patient_id,phase,image,mask,label\nP-0001,ct,a,b,-1\n", "'-1'"),
+        ("patient_id,phase,image,mask,label\nP-0001,ct,a,b,-1\n", "label that is neither"),
     ],
 )
 def test_cases_table(sound, text, word) -> None:

@@ -235,8 +235,22 @@ def test_second_series_of_no_phase_is_ignored_and_said(sound) -> None:
     sound.dicom("alpha", "P-0002")
     sound.dicom("alpha", "P-0002", "Dose check", pixels="x")
     sound.run()
-    assert "Dose check" in row(sound, "series_ignored")["message"]
+    assert "12 files matches no phase" in row(sound, "series_ignored")["message"]
     assert len(sound.table("cases")) == 2
+
+
+def test_what_a_series_is_called_is_repeated_only_where_three_patients_share_it(sound) -> None:
+    """The text may hold a name; who writes patterns finds all texts in a private list."""
+    for patient in ("P-0002", "P-0003", "P-0004"):
+        sound.dicom("alpha", patient, "Dose check", pixels=patient)
+    sound.dicom("alpha", "P-0002", "Dose of Hrdlicka", pixels="x")
+    sound.run()
+    messages = " ".join(sound.table("qc")["message"])
+    assert "'Dose check' of 12 files" in messages
+    assert "Hrdlicka" not in messages
+    private = sound.root / "private" / "texts" / "alpha.csv"
+    assert "series,Dose of Hrdlicka,1\n" in private.read_text()
+    assert private.stat().st_mode & 0o777 == 0o600
 
 
 def test_series_matching_two_phases(sound) -> None:

@@ -1,0 +1,95 @@
+"""Keys are for their owner alone, doctor says where they are not, and no server listens beyond this machine."""
+
+import re
+import stat
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from jinja2 import Environment
+
+from pipelines.doctor import private_files
+from pipelines.ingest.pseudonyms import create_key, import_key, key_path
+from pipelines.reporting import pages
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def private(tmp_path: Path) -> Path:
+    """The private folder of a study with one key."""
+    folder = tmp_path / "private"
+    create_key(folder / "keys", "north")
+    folder.chmod(0o700)
+    return folder
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def found(folder: Path) -> dict[str, object]:
+    (finding,) = private_files(folder)
+    return finding.plain()
+
+
+def test_a_key_is_for_its_owner_alone_whether_made_or_brought(private: Path, tmp_path: Path) -> None:
+    brought = tmp_path / "brought.key"
+    brought.write_bytes(key_path(private / "keys", "north").read_bytes())
+    brought.chmod(0o644)
+    import_key(private / "keys", "east", brought)
+    assert {mode(key_path(private / "keys", center)) for center in ("north", "east")} == {0o600}
+
+
+def test_doctor_is_content_with_a_study_whose_keys_are_private(private: Path) -> None:
+    assert found(private.parent)["verdict"] == "fit"
+
+
+@pytest.mark.parametrize("wrong", ["keys/north.key", "."])
+def test_doctor_names_a_key_that_others_can_read_and_its_remedy_mends_it(private: Path, wrong: str) -> None:
+    (private / wrong).chmod(0o755 if wrong == "." else 0o640)
+    told = found(private.parent)
+    assert told["verdict"] == "unfit"
+    assert "open to other users" in str(told["found"])
+    assert told["remedy"] == "chmod -R go= private"
+    for path in (private, *private.rglob("*")):
+        path.chmod(mode(path) & ~0o077)
+    assert found(private.parent)["verdict"] == "fit"
+
+
+def test_ui_listens_on_this_machine_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipelines.cli import study
+    from pipelines.workspace import Workspace
+
+    called: list[list[str]] = []
+
+    class Done:
+        returncode = 0
+
+    monkeypatch.setattr(study.subprocess, "run", lambda command, **_: called.append(command) or Done())
+    monkeypatch.setattr(Workspace, "find", lambda: Workspace(tmp_path))
+    monkeypatch.setattr("registry.mirror.models_link", lambda _: "#/")
+    assert CliRunner().invoke(study.ui, []).exit_code == 0
+    assert called[0][called[0].index("--host") + 1] == "127.0.0.1"
+
+
+def test_nothing_in_the_house_listens_on_all_addresses() -> None:
+    """Workers, their scheduler and the dashboard (which is off) are told an address; none may be everybody's."""
+    wide = re.compile(r"0\.0\.0\.0|\"::\"|INADDR_ANY|host=\"\"")
+    sources = [path for room in ("featurestore", "registry", "pipelines") for path in (ROOT / room).rglob("*.py")]
+    assert [path.name for path in sources if wide.search(path.read_text(encoding="utf-8"))] == []
+    pool = (ROOT / "pipelines" / "execution" / "pool.py").read_text(encoding="utf-8")
+    assert 'host="127.0.0.1"' in pool
+    assert '"dashboard": False' in pool
+
+
+def test_every_template_escapes_what_it_shows() -> None:
+    """A center, region or category may be called anything; markup is only what radmill itself has drawn."""
+    environment: Environment = pages._environment()
+    shown = environment.from_string("{{ name }}<i title='{{ name }}'>").render(name="<script>'\"</script>")
+    assert "<script>" not in shown
+    assert "'\"" not in shown
+    templates = list((ROOT / "pipelines" / "reporting" / "templates").glob("*.html"))
+    assert templates
+    bypasses = re.compile(r"\|\s*safe|autoescape\s+false")
+    assert [path.name for path in templates if bypasses.search(path.read_text(encoding="utf-8"))] == []
+    assert pages.breakable("<script>_x") == "&lt;script&gt;_<wbr>x"
