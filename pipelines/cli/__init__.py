@@ -127,9 +127,7 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("RADMILL_TRACE"):
             raise
-        from pipelines.ingest.pseudonyms import without_identity
-
-        told = without_identity(str(error), ())
+        told = import_module("pipelines.ingest.pseudonyms").without_identity(str(error), ())
         click.echo(f"radmill: unforeseen {type(error).__name__}: {told}", err=True)
         click.echo("  remedy: set RADMILL_TRACE=1 to see where, and please report it", err=True)
         sys.exit(UNEXPECTED)
