@@ -104,13 +104,18 @@ def find_patient(workspace: Workspace, params: Params, name: str, center: str | 
 
 
 def _matches(room: Room, center: str, name: str) -> list[str]:
-    root = room.places.views / "qc"
-    if center not in centers_of(root):
-        return []
-    known = sorted({str(one) for one in read_frame(root, centers=[center], columns=["case_id"])["case_id"] if one})
+    known = sorted(_known(room, center))
     wanted = {name, *_pseudonym(room, center, name)}
     exact = [one for one in known if one in wanted]
     return exact or [one for one in known if len(name) >= SHORTEST and one.startswith(name)]
+
+
+def _known(room: Room, center: str) -> set[str]:
+    """Returns who has a row: in what ingest says of files, or in a table made elsewhere that a hospital sent alone."""
+    tables = [root for folder in room.features for root in sorted(folder.glob("*")) if root.is_dir()]
+    roots = [root for root in (room.places.views / "qc", *tables) if center in centers_of(root)]
+    rows = (read_frame(root, centers=[center], columns=["case_id"])["case_id"] for root in roots)
+    return {str(one) for own in rows for one in own if one}
 
 
 def _pseudonym(room: Room, center: str, name: str) -> list[str]:

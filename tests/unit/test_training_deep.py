@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from pipelines.models.predicting import CaseInputs, StoredCases, predict_cases
 from pipelines.models.resnet import network_from
 from pipelines.params import Params, parse_params
 from pipelines.params.reading import ParamsError
+from pipelines.scoring.drift import Seen, record_looks
+from pipelines.scoring.drift_history import read_looks
 from pipelines.training.assemble import assemble
 from pipelines.training.deep_folds import School, inner_split
 from pipelines.training.deep_settings import recipe_of, rules_of, spec_of
@@ -240,6 +243,32 @@ def test_a_package_says_of_stored_cases_what_its_network_says_of_their_patches(s
     np.testing.assert_array_equal(said.p[:-1], network.predict(patches))
     assert np.isnan(said.p[-1])
     assert np.flatnonzero(said.reasons["images_missing"]).tolist() == [len(part.y)]
+
+
+def test_drift_is_looked_for_in_a_networks_score_alone(study: Study, tmp_path: Path) -> None:
+    """Scores of cross-validation are of other networks, and ring nothing; those of patients held out do."""
+    workspace, params = study
+    train_deep(workspace, params, "flat")
+    trained = load_package(workspace.model("flat") / "package")
+    part = TrainingSet.load(workspace.training("excretory")).part(TRAINING)
+    rows = pd.DataFrame({"center": "harbor", "case_id": part.case_id, "inputs": "first"})
+    for held_out, alarms in (("out_of_fold", 0), ("internal", 1)):
+        told = {**trained.manifest, "reference": {**trained.manifest["reference"], "rows": held_out}}
+        package = replace(trained, manifest=told)
+        seen = Seen(
+            center="harbor",
+            package=package,
+            rows=lambda: rows,
+            history=rows.assign(package=package.digest, probability=1.0, sequence=1),
+            inputs=lambda own: CaseInputs(
+                center=own["center"].to_numpy(np.str_),
+                case_id=own["case_id"].to_numpy(np.str_),
+                features=lambda _part: pytest.fail("a network needs no features"),
+            ),
+        )
+        found = record_looks(tmp_path / held_out, seen, 0.05)
+        looks = read_looks(tmp_path / held_out, "harbor", package.digest)
+        assert (len(found), set(looks["family"]), looks["rings"].any()) == (alarms, {"scores"}, bool(alarms))
 
 
 def test_no_pseudonym_is_in_a_package_a_record_or_a_picture(study: Study) -> None:
