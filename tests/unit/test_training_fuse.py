@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.special import expit, logit
 
@@ -18,6 +19,9 @@ from pipelines.evaluation.evaluate import evaluate
 from pipelines.models.direct import Stack
 from pipelines.models.predicting import CaseInputs, predict_cases
 from pipelines.params import Params, parse_params
+from pipelines.scoring.drift import Seen, record_looks
+from pipelines.scoring.drift_history import read_looks, read_moved, read_shifts
+from pipelines.scoring.drift_variables import variables
 from pipelines.scoring.patient_rows import of_part, patient_rows
 from pipelines.training.assemble import assemble
 from pipelines.training.dealing import folds_of
@@ -25,7 +29,7 @@ from pipelines.training.fuse import FuseSummary, fuse
 from pipelines.training.members import MemberAbsentError, MixedFoldsError, load_members, shared
 from pipelines.training.tune import beside_of, tune
 from pipelines.workspace import Workspace
-from registry.package import load_package
+from registry.package import ModelPackage, load_package
 from registry.predict import predict
 
 Study = tuple[Workspace, Params]
@@ -209,25 +213,58 @@ def test_weights_favor_who_tells_more_and_are_never_negative() -> None:
     assert auc(y, free.log_odds(X)) > auc(y, X[:, 0])
 
 
+def hospital_rows(study: Study, package: ModelPackage) -> pd.DataFrame:
+    """Returns the external patients as scoring sees a hospital's."""
+    workspace, params = study
+    clinical = workspace.view("external", "clinical").parent
+    return patient_rows(package, workspace.features("external").parent, clinical, params.ingest.clinical)
+
+
+def inputs_of(package: ModelPackage, rows: pd.DataFrame) -> CaseInputs:
+    return CaseInputs(
+        center=rows["center"].to_numpy(np.str_),
+        case_id=rows["case_id"].to_numpy(np.str_),
+        features=lambda part: of_part(rows, package, part),
+    )
+
+
 @pytest.mark.parametrize("name", ["late", "spared", "early", "clinical"])
 def test_a_hospital_is_told_what_evaluation_says(study: Study, made: FuseSummary, name: str) -> None:
     """The same patients through the door of scoring: images and clinical table, the same bits."""
     workspace, params = study
     package = load_package(workspace.model(name) / "package")
-    rows = patient_rows(
-        package,
-        workspace.features("external").parent,
-        workspace.view("external", "clinical").parent,
-        params.ingest.clinical,
-    )
-    inputs = CaseInputs(
-        center=rows["center"].to_numpy(np.str_),
-        case_id=rows["case_id"].to_numpy(np.str_),
-        features=lambda part: of_part(rows, package, part),
-    )
-    p = dict(zip(rows["case_id"], predict_cases(package, inputs).p, strict=True))
+    rows = hospital_rows(study, package)
+    p = dict(zip(rows["case_id"], predict_cases(package, inputs_of(package, rows)).p, strict=True))
     candidate = next(one for one in candidates(workspace, params)[0] if one.name == name)
     external = of_external(candidate, read_external(workspace, params))[0]
     assert len(external.y) > 20
     assert [p[case] for case in external.case_id] == external.p.tolist()
     assert rows["inputs"].nunique() > 20
+
+
+def test_drift_is_looked_for_in_what_every_member_sees_and_in_the_score(
+    study: Study, made: FuseSummary, tmp_path: Path
+) -> None:
+    package = load_package(study[0].model("late") / "package")
+    rows = hospital_rows(study, package)
+    rows[list(package.members[0].features)] += 5.0
+    p = predict_cases(package, inputs_of(package, rows)).p
+    history = rows[["center", "case_id", "inputs"]].assign(package=package.digest, probability=p, sequence=1)
+    seen = Seen(
+        center="west",
+        package=package,
+        rows=lambda: rows,
+        history=history[np.isfinite(p)],
+        inputs=lambda own: inputs_of(package, own),
+    )
+    (alarm,) = record_looks(tmp_path, seen, 0.05)
+    assert alarm.code == "drift"
+    tested = [one.name for one in variables(package) if one.family == "components"]
+    assert {name.partition(":")[0] for name in tested} == {"radiomics", "clinical"}
+    looks = read_looks(tmp_path, "west", package.digest).set_index("family")["tested"]
+    assert set(looks.index) == {"features", "components", "scores"}
+    assert set(looks["components"]) == {len(tested)}
+    moved = read_moved(tmp_path, "west", package.digest).set_index("family")
+    told = moved.loc[["features"]].set_index("name")["moved"].groupby(level=0).any()
+    assert told[told].index.isin(package.members[0].features).all()
+    assert read_shifts(tmp_path, "west", package.digest)["mean_without"].notna().all()
