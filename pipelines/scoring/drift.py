@@ -98,7 +98,7 @@ def _put_down(root: Path, seen: Seen, cases: pd.DataFrame) -> pd.DataFrame:
         package=seen.package.digest, position=np.arange(len(fresh)) + last + 1, places=packed(places)
     )
     add(root, "cases", seen.center, rows.to_dict("records"))
-    return read_cases(root, seen.center, seen.package.digest)
+    return pd.concat([cases, rows[list(cases)]], ignore_index=True) if len(cases) else rows
 
 
 def coded(package: ModelPackage, inputs: CaseInputs, scores: Floats) -> Codes:

@@ -40,7 +40,14 @@ def inputs_by_patient(rows: pd.DataFrame) -> pd.Series:
     Args:
         rows: Feature rows with center, case_id and fingerprint.
     """
-    return rows.groupby(["center", "case_id"], sort=True)["fingerprint"].agg(combined_digest)
+    own: dict[tuple[str, str], list[str]] = {}
+    for center, case_id, fingerprint in zip(rows["center"], rows["case_id"], rows["fingerprint"], strict=True):
+        own.setdefault((str(center), str(case_id)), []).append(str(fingerprint))
+    patients = sorted(own)
+    index = pd.MultiIndex.from_tuples(patients, names=["center", "case_id"])
+    return pd.Series(
+        [combined_digest(own[patient]) for patient in patients], index=index, name="fingerprint", dtype=str
+    )
 
 
 def current_scores(history: pd.DataFrame) -> pd.DataFrame:
