@@ -7,7 +7,7 @@ SCHEDULED = { ../$(BIN)/radmill schedule print --kind cron 2>/dev/null | grep -v
 # what a hospital does: it copies its next files to incoming; then the schedule comes round
 DELIVER = { test ! -d deliveries/harbor/$$n || { mkdir -p incoming/harbor && cp -R deliveries/harbor/$$n/. incoming/harbor/ && rm -r deliveries/harbor/$$n && $(SCHEDULED); }; }
 
-.PHONY: help install demo test lint types check bench-extraction bench-scoring bench-store prove-scoring prove-carried prove-rebuild prove-fuzz lock clean
+.PHONY: help install demo test lint types check bench-extraction bench-scoring bench-store prove-scoring prove-carried prove-privacy prove-rebuild prove-fuzz lock clean
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -75,6 +75,9 @@ prove-scoring: $(STAMP) ## kill scoring 100 times while cases arrive; goes on wh
 
 prove-carried: $(STAMP) ## an exported package in an empty environment: the study's numbers, its size, its install time
 	$(BIN)/python -m proofs.carried build/proofs
+
+prove-privacy: $(STAMP) ## secrets planted in all that hospitals send, searched in every byte of all that comes of it
+	$(BIN)/python -m proofs.privacy build/prove-privacy
 
 prove-rebuild: $(STAMP) ## MLflow lost, cloned and killed half-way: rebuilt the same; versions made again
 	$(BIN)/python -m proofs.rebuild build/proofs

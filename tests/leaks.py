@@ -45,10 +45,12 @@ class Leak:
     Args:
         place: The file, and after `!` how it had to be read.
         excerpt: What stands there.
+        is_burnt_in: Whether it is a name burnt into voxels.
     """
 
     place: str
     excerpt: str
+    is_burnt_in: bool = False
 
 
 def find_leaks(root: Path, inputs: Sequence[Path] = ()) -> list[Leak]:
@@ -78,7 +80,8 @@ def leaks_in(place: str, content: bytes) -> list[Leak]:
     found = {}
     for name, data in _readings(place, content):
         for match in _PATTERN.finditer(data):
-            found.setdefault(name, Leak(place=name, excerpt=_excerpt(data, match)))
+            burnt_in = match.group() in _BURNT_IN
+            found.setdefault(name, Leak(place=name, excerpt=_excerpt(data, match), is_burnt_in=burnt_in))
         if b"\0" in data and (match := _PATTERN.search(data.replace(b"\0", b""))):
             found.setdefault(name, Leak(place=name, excerpt=f"wide characters: {match.group()!r}"))
     return list(found.values())
@@ -240,9 +243,7 @@ def _dates() -> Iterator[bytes]:
         yield form.encode()
 
 
-def _voxels() -> Iterator[bytes]:
-    for kind in ("<i2", ">i2", "<i4", "<f4", ">f4", "<f8"):
-        yield re.escape(BURNT_IN.astype(kind).tobytes())
-
-
-_PATTERN = re.compile(b"|".join([*_written(MARKER), *_written(DIGITS), *_dates(), *_voxels()]), re.DOTALL)
+_BURNT_IN = {BURNT_IN.astype(kind).tobytes() for kind in ("<i2", ">i2", "<i4", "<f4", ">f4", "<f8")}
+_PATTERN = re.compile(
+    b"|".join([*_written(MARKER), *_written(DIGITS), *_dates(), *map(re.escape, _BURNT_IN)]), re.DOTALL
+)
