@@ -202,7 +202,8 @@ def machine(found: Found) -> str:
     return f"Machine of the timings: {found['cpu']}, {found['cores']} cores, Python {found['python']}."
 
 
-def write_page() -> None:
+def page_text() -> str:
+    """Returns the page from what was measured."""
     found, doubt = read("scoring"), read("scoring_doubt")
     parts = [HEAD]
     if "machine" in found:
@@ -214,8 +215,11 @@ def write_page() -> None:
         parts += [section(found[name])] if name in found else []
     parts += [doubt_section(doubt).strip()] if doubt else []
     paragraphs = "\n\n".join(parts).split("\n\n")
-    text = "\n\n".join(one if one[0] in "#|" else textwrap.fill(one, 118) for one in paragraphs)
-    PAGE.write_text(text + "\n", encoding="utf-8")
+    return "\n\n".join(one if one[0] in "#|" else textwrap.fill(one, 118) for one in paragraphs) + "\n"
+
+
+def write_page() -> None:
+    PAGE.write_text(page_text(), encoding="utf-8")
 
 
 if __name__ == "__main__":
