@@ -247,7 +247,8 @@ def proven(road: Road) -> str:
 def _settle(content: Any) -> None:
     """One model on few features, small margins, one phase; and names that would be programs in a page."""
     content["study"].update(name=HOSTILE, statements={"ethics": HOSTILE})
-    for section, kept in (("models", MODEL), ("services", PHASE), ("phases", PHASE), ("deep", ""), ("fusion", "")):
+    content.update(deep={}, fusion={})
+    for section, kept in (("models", MODEL), ("services", PHASE), ("phases", PHASE)):
         for name in [name for name in content[section] if name != kept]:
             del content[section][name]
     content["ingest"]["clinical"]["node_status"]["values"].append(HOSTILE)

@@ -114,8 +114,9 @@ def ui(port: int) -> None:
     click.echo(f"study   {workspace.reports / 'study.html'}")
     click.echo("Stop with Ctrl-C.")
     command = [sys.executable, "-m", "mlflow", "ui", "--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
-    env = {**environment(workspace), "MLFLOW_MODEL_CATALOG_URI": ""}
-    done = subprocess.run([*command, "--backend-store-uri", uri], cwd=workspace.root, env=env, check=False)
+    # an address may hold a password, and everybody on the machine sees what a command was called with
+    env = {**environment(workspace), "MLFLOW_MODEL_CATALOG_URI": "", "MLFLOW_BACKEND_STORE_URI": uri}
+    done = subprocess.run(command, cwd=workspace.root, env=env, check=False)
     sys.exit(done.returncode)
 
 

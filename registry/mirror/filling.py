@@ -10,7 +10,7 @@ import pandas as pd
 from featurestore.errors import FaultError, RadmillError
 from registry.lifecycle import Registry
 from registry.mirror.content import RunContent, candidate_contents, package_content, read_json, with_search
-from registry.mirror.place import connection, default_uri, link, open_experiment, set_aside_moved
+from registry.mirror.place import connection, default_uri, link, open_experiment, set_aside_moved, without_password
 from registry.mirror.runs import known_runs, mark_former, write_page, write_run
 from registry.mirror.versions import fill_versions
 
@@ -75,7 +75,7 @@ def mirror(
     except RadmillError:
         raise
     except Exception as error:  # MLflow, SQLAlchemy and HTTP clients share no base class
-        raise WindowError(f"{type(error).__name__}: {error}", where="MLflow") from error
+        raise WindowError(f"{type(error).__name__}: {without_password(str(error))}", where="MLflow") from None
 
 
 def _fill(

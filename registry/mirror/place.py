@@ -7,6 +7,7 @@ the UI reads, lands people on a table of models sorted by external AUC instead.
 import json
 import logging
 import os
+import re
 import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping
@@ -32,6 +33,7 @@ SETTINGS = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
 _ADDRESSES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 _METRICS = ("external/auc", "internal/auc", "training/auc", "external/brier", "external/calibration_slope")
 _PARAMS = ("estimator", "service", "components")
@@ -47,6 +49,11 @@ def default_uri(study: Path) -> str:
 def own_uri(study: Path) -> str:
     """Returns the address of the database that lies in the study."""
     return f"sqlite:///{(study / DATABASE).resolve()}"
+
+
+def without_password(text: str) -> str:
+    """Returns a message without users and passwords of addresses in it; MLflow quotes the whole address."""
+    return _CREDENTIALS.sub("…@", text)
 
 
 def _is_server(uri: str) -> bool:

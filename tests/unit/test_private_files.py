@@ -2,6 +2,7 @@
 
 import re
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from jinja2 import Environment
 from pipelines.doctor import private_files
 from pipelines.ingest.pseudonyms import create_key, import_key, key_path
 from pipelines.reporting import pages
+from registry.mirror import filling
 from tests.conftest import ROOT
 
 
@@ -61,15 +63,35 @@ def test_ui_listens_on_this_machine_alone(tmp_path: Path, monkeypatch: pytest.Mo
     from pipelines.workspace import Workspace
 
     called: list[list[str]] = []
+    environments: list[dict[str, str]] = []
 
-    class Done:
-        returncode = 0
+    def started(command: list[str], env: dict[str, str], **_: object) -> subprocess.CompletedProcess[str]:
+        called.append(command)
+        environments.append(env)
+        return subprocess.CompletedProcess(command, 0)
 
-    monkeypatch.setattr(study.subprocess, "run", lambda command, **_: called.append(command) or Done())
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://ada:secret@db/mlflow")
+    monkeypatch.setattr(study.subprocess, "run", started)
     monkeypatch.setattr(Workspace, "find", lambda: Workspace(tmp_path))
     monkeypatch.setattr("registry.mirror.models_link", lambda _: "#/")
     assert CliRunner().invoke(study.ui, []).exit_code == 0
     assert called[0][called[0].index("--host") + 1] == "127.0.0.1"
+    assert environments[0]["MLFLOW_BACKEND_STORE_URI"].endswith("@db/mlflow")
+    assert "secret" not in " ".join(called[0]), "everybody on the machine sees what a command was called with"
+
+
+def test_a_password_of_the_tracking_server_is_in_no_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow's own message quotes the whole address."""
+
+    def gone(*_: object) -> None:
+        raise OSError("API request to http://ada:secret@db:5000/api/2.0 failed with exception x")
+
+    monkeypatch.setattr(filling, "_fill", gone)
+    with pytest.raises(filling.WindowError) as told:
+        filling.mirror(tmp_path, "http://ada:secret@db:5000", experiment="x", registry_name="x")
+    assert "secret" not in str(told.value)
+    assert "…@db:5000" in str(told.value)
+    assert told.value.__cause__ is None
 
 
 def test_nothing_in_the_house_listens_on_all_addresses() -> None:
