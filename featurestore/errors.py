@@ -6,6 +6,9 @@ A subclass names one cause and states its remedy once.
 
 from typing import ClassVar
 
+REPORT = "this is a fault of radmill itself: please report it with this message and what was run"
+"""Remedy of what no input should be able to cause."""
+
 
 class RadmillError(Exception):
     """A stop with a reason a person can act on.

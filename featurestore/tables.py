@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from featurestore.errors import DamagedTableError, FaultError
+from featurestore.errors import REPORT, DamagedTableError, FaultError
 from featurestore.files import atomic_path, sweep
 from featurestore.fingerprints import combined_digest, row_digest
 from featurestore.schemas import TableSchema
@@ -61,12 +61,14 @@ def write_center(
     frame = frame.sort_values(keys, kind="stable")
     if frame.duplicated(keys).any():
         twice = frame.loc[frame.duplicated(keys), keys].iloc[0].to_dict()
-        raise FaultError(f"two rows have the same key {twice}", where=f"table {schema.name}, center {center}")
+        where = f"table {schema.name}, center {center}"
+        raise FaultError(f"two rows have the same key {twice}", where=where, remedy=REPORT)
     stored = _stored(schema)
     try:
         table = pa.Table.from_pandas(frame[stored.names], schema=stored, preserve_index=False)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise FaultError(f"{error}", where=f"table {schema.name}, center {center}") from error
+        where = f"table {schema.name}, center {center}"
+        raise FaultError(f"{error}", where=where, remedy=REPORT) from error
     path = partition(root, center)
     _write(table.replace_schema_metadata(stored.metadata), path, keys)
     return path
@@ -174,6 +176,7 @@ def _check_columns(frame: pd.DataFrame, schema: TableSchema, center: str) -> Non
         raise FaultError(
             f"columns missing: {sorted(missing)[:5]}; not declared: {sorted(extra)[:5]}",
             where=f"table {schema.name}, center {center}",
+            remedy=REPORT,
         )
 
 

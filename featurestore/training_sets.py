@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from featurestore.entities import PATIENT_COLUMNS
-from featurestore.errors import DamagedTableError, FaultError
+from featurestore.errors import REPORT, DamagedTableError, FaultError
 from featurestore.files import write_json
 from featurestore.fingerprints import combined_digest, digest
 from featurestore.flat_tables import read_flat, write_flat
@@ -140,9 +140,12 @@ class TrainingSet:
     def _check(self) -> None:
         patients = list(zip(self.center.tolist(), self.case_id.tolist(), strict=True))
         if patients != sorted(set(patients)):
-            raise FaultError("rows are not one a patient, sorted by center and case_id", where="training set")
+            raise FaultError(
+                "rows are not one a patient, sorted by center and case_id", where="training set", remedy=REPORT
+            )
         if self.X.shape != (len(self.y), len(self.columns)):
-            raise FaultError(f"{self.X.shape} values for {len(self.y)} rows, {len(self.columns)} columns")
+            seen = f"{self.X.shape} values for {len(self.y)} rows, {len(self.columns)} columns"
+            raise FaultError(seen, remedy=REPORT)
 
 
 def _own_schema(own: Iterable[str]) -> tuple[Column, ...]:

@@ -179,5 +179,9 @@ def _command(arguments: list[str], folder: Path, env: dict[str, str] | None = No
         named = ["dvc", *arguments[3:]] if arguments[1:3] == ["-m", "dvc"] else arguments
         shown = " ".join(a for a in named if not a.startswith(str(folder)))
         told = (done.stderr or done.stdout).partition(_DVC_ADVERT)[0].strip()
-        raise FaultError(f"`{shown}` failed: {told or f'exit {done.returncode}'}", where=folder.name)
+        raise FaultError(
+            f"`{shown}` failed: {told or f'exit {done.returncode}'}",
+            where=folder.name,
+            remedy="mend what it names, then run the same command again",
+        )
     return done.stdout

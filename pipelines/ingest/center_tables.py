@@ -150,7 +150,7 @@ def _add_job(tables: CenterTables, data: CenterData, job: Job, twins: dict[str, 
     elif unit.problem is not None:
         tables.qc.append(_error_row(key, unit.problem, names=identities(unit)))
     elif job.part is None:
-        failure = job.failure or CaseError("the work on it did not end")
+        failure = job.failure or CaseError("the work on it did not end", remedy="run again: this case alone is read")
         tables.qc.append(_error_row(key, failure, names=identities(unit)))
     else:
         for row in job.part["rows"]:
