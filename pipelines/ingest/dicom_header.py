@@ -1,6 +1,7 @@
 """What is needed of one DICOM file to decide what it is, without its pixels."""
 
 import math
+import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -30,6 +31,7 @@ _NAMING = (
     "ReferringPhysicianName", "PerformingPhysicianName", "NameOfPhysiciansReadingStudy", "PhysiciansOfRecord",
     "RequestingPhysician", "OperatorsName", "InstitutionName", "StationName", "ReviewerName", "ContentCreatorName",
 )  # fmt: skip
+_WORDS = re.compile(r"[^\s^=,;]+")
 _LAST_IDENTITY_TAG = 0x0020000E  # SeriesInstanceUID: who, what, and which series stand before
 _DAY_S = 86400.0
 
@@ -255,7 +257,11 @@ def _ends_before_pixels(dataset: FileDataset, kind: Kind, available: int) -> boo
 
 
 def _names(dataset: Dataset) -> tuple[str, ...]:
-    told = (text(dataset, keyword) for keyword in _NAMING if keyword in dataset)
+    """Returns names and numbers whole, and those of persons also in words; a hospital's may be words of a message."""
+    told = []
+    for keyword in (keyword for keyword in _NAMING if keyword in dataset):
+        name = text(dataset, keyword)
+        told += [name, *(_WORDS.findall(name) if dataset[keyword].VR == "PN" else ())]
     return tuple(dict.fromkeys(name for name in told if name))
 
 

@@ -53,10 +53,8 @@ class FreeTexts:
 
 
 def names_in(headers: Iterable[DicomHeader]) -> Iterator[str]:
-    """Yields what files name people by, whole and in words, and names of regions in quotes as messages have them."""
+    """Yields what files name people by, and names of regions in quotes as messages have them."""
     for header in headers:
-        for name in header.names:
-            yield name
-            yield from name.replace("^", " ").replace("=", " ").replace(",", " ").split()
+        yield from header.names
         for number, name in header.regions:
             yield from (repr(name), repr(f"{name} ({number})")) if name else ()
