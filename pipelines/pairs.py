@@ -54,8 +54,15 @@ def _headers(folder: Path) -> list[DicomHeader]:
 
 
 def _series(folder: Path) -> sitk.Image:
-    images = [header for header in _headers(folder) if header.kind == "image"]
+    headers = _headers(folder)
+    images = [header for header in headers if header.kind == "image"]
     series = sorted({header.series_uid for header in images})
+    if any(header.kind in READERS and header.series_uid in series for header in headers):
+        raise PairError(
+            "a file of the series says that it is no image but a mask",
+            where=folder.name,
+            remedy="export the series again; its files contradict each other",
+        )
     if len(series) != 1:
         raise PairError(
             f"{len(series)} DICOM series in the folder, expected one", where=folder.name, remedy="name its own folder"

@@ -67,8 +67,9 @@ def differences(seen: Seen, voxels: NDArray[Any], spacing: Any, origin: Any, dir
     with np.errstate(all="ignore"):
         off = np.abs(voxels.astype(np.float64) - seen.voxels.astype(np.float64))
         allowed = VALUE_SHARE * np.maximum(np.abs(seen.voxels.astype(np.float64)), 1.0)
-    if not (off <= allowed).all():
-        found.append(f"{int((~(off <= allowed)).sum())} voxels differ by up to {off.max():.6g}")
+    same = (off <= allowed) | (np.isnan(voxels) & np.isnan(seen.voxels))
+    if not same.all():
+        found.append(f"{int((~same).sum())} voxels differ by up to {np.nanmax(off):.6g}")
     return found
 
 

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -153,9 +154,7 @@ def _structures(rows: Rows) -> list[tuple[str, bytes]]:
 
 def _other(place: Place, rows: Rows) -> dict[str, bytes]:
     bombs = {
-        ".csv.gz": gzip.compress(_text(rows).encode() + bytes(400_000_000), 1)
-        if place.rng.random() < 0.2
-        else b"\x1f\x8b",
+        ".csv.gz": _bomb(_text(rows).encode()) if place.rng.random() < 0.2 else b"\x1f\x8b",
         ".tsv": _text(rows, delimiter="\t").encode(),
         ".xlsx": mutated(place, _excel(rows)),
         ".parquet": mutated(place, _parquet(rows)),
@@ -163,6 +162,13 @@ def _other(place: Place, rows: Rows) -> dict[str, bytes]:
     }
     suffix = place.pick(list(bombs))
     return {suffix: bombs[suffix]}
+
+
+def _bomb(data: bytes) -> bytes:
+    """Returns a gzipped table of some megabytes that becomes 1.5 gigabytes."""
+    packer, zeros = zlib.compressobj(1, zlib.DEFLATED, 31), bytes(1 << 20)
+    parts = [packer.compress(data), *(packer.compress(zeros) for _ in range(1500))]
+    return b"".join([*parts, packer.flush()])
 
 
 def _excel(rows: Rows) -> bytes:

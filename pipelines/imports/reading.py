@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from featurestore.errors import InputError
 from pipelines.imports.problems import HeaderDoubledError, TableUnreadableError
 
 EXCEL = (".xlsx", ".xlsm")
 MISSING = ("", "NA", "N/A", "n/a", "na", "NaN", "nan", "-nan", "null", "NULL", "None", "none", "#N/A", ".", "-")
+LARGEST_BYTES = 1 << 28
+"""What a gzipped table may unpack to: 10,000 patients with 1,500 features are 200 MB."""
+
 _DELIMITERS = (",", ";", "\t")
 
 
@@ -38,7 +42,9 @@ def read_file(
             frame = pd.read_parquet(path)
         else:
             frame = _text(path, suffix, texts, (*MISSING, *missing))
-    except (OSError, ValueError, EOFError, ImportError, KeyError) as error:
+    except (MemoryError, InputError):
+        raise
+    except Exception as error:  # a damaged file may break csv, zlib, zipfile, openpyxl and pyarrow in any way
         raise TableUnreadableError(f"{type(error).__name__}: {_told(error, path)}", where=f"file *{suffix}") from error
     frame.columns = [_plain(str(name)) for name in frame.columns]
     _refuse_doubled(list(frame.columns))
@@ -47,7 +53,7 @@ def read_file(
 
 def _text(path: Path, suffix: str, texts: tuple[str, ...], missing: tuple[str, ...]) -> pd.DataFrame:
     data = path.read_bytes()
-    text = _decoded(gzip.decompress(data) if suffix.endswith(".gz") else data)
+    text = _decoded(_unpacked(path) if suffix.endswith(".gz") else data)
     if not text.strip():
         raise ValueError("the file is empty")
     header, _, body = text.partition("\n")
@@ -87,6 +93,14 @@ def _excel(path: Path, sheet: str | None, missing: tuple[str, ...]) -> pd.DataFr
     return frame.infer_objects()
 
 
+def _unpacked(path: Path) -> bytes:
+    with gzip.open(path) as handle:
+        data = handle.read(LARGEST_BYTES + 1)
+    if len(data) > LARGEST_BYTES:
+        raise ValueError(f"it unpacks to more than {LARGEST_BYTES >> 20} MiB")
+    return data
+
+
 def _decoded(data: bytes) -> str:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16").replace("\r\n", "\n")
@@ -116,4 +130,5 @@ def _as_text(values: "pd.Series[str]") -> "pd.Series[str]":
 
 def _told(error: Exception, path: Path) -> str:
     """Returns the library's words without the file's name, which may name a patient."""
-    return str(error).replace(str(path), "the file").replace(path.name, "the file").splitlines()[0]
+    told = str(error).replace(str(path), "the file").replace(path.name, "the file").strip()
+    return told.splitlines()[0][:300] if told else "damaged"

@@ -179,9 +179,11 @@ def _parsed(path: Path, where: str) -> tuple[list[str], list[tuple[int, list[str
     text = _decoded(path.read_bytes())
     first = text.split("\n", 1)[0]
     delimiter = max(_DELIMITERS, key=first.count)
-    lines = [
-        [cell.strip() for cell in cells] for cells in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    ]
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        lines = [[cell.strip() for cell in cells] for cells in reader]
+    except csv.Error as error:
+        raise ClinicalTableError(f"it is no table ({error})", where=where) from error
     filled = [(number, cells) for number, cells in enumerate(lines, start=1) if any(cells)]
     if not filled:
         raise ClinicalTableError("the file is empty", where=where)

@@ -11,7 +11,7 @@ from pipelines.ingest.dicom_header import DicomHeader
 from pipelines.ingest.file_index import FileIndex, SourceFile
 from pipelines.ingest.free_texts import FreeTexts, names_in
 from pipelines.ingest.phases import PhaseMatcher
-from pipelines.ingest.problems import DuplicatePhaseError, MaskMissingError, TruncatedFileError
+from pipelines.ingest.problems import DuplicatePhaseError, MaskMissingError, MixedSeriesError, TruncatedFileError
 from pipelines.ingest.pseudonyms import patient_name
 from pipelines.ingest.sources import (
     DuplicateSentError,
@@ -79,6 +79,11 @@ def find_dicom(files: Iterable[SourceFile], index: FileIndex, matcher: PhaseMatc
     cut, nameless = _cut(unique)
     problems += [(part.file, TruncatedFileError("a DICOM file ends inside its header")) for part in nameless]
     series = _series([part for part in unique if part.header.kind == "image"], cut)
+    _refuse_split(series.values())
+    for part in unique:
+        if part.header.kind in ("rtstruct", "seg") and (part.patient_id, part.header.series_uid) in series:
+            error = MixedSeriesError("a file of the series says that it is no image but a mask")
+            series[part.patient_id, part.header.series_uid].problem = error
     for copy in copies:
         if copy.header.kind == "image" and (copy.patient_id, copy.header.series_uid) in series:
             series[copy.patient_id, copy.header.series_uid].n_copies += 1
@@ -156,6 +161,21 @@ def _series(images: list[DicomFile], cut: list[DicomFile]) -> dict[tuple[str, st
         error = TruncatedFileError("a file ends before its pixels do")
         series[part.patient_id, part.header.series_uid].problem = error
     return series
+
+
+def _refuse_split(series: Iterable[Series]) -> None:
+    """Refuses a series whose slices tell several patients: at its ends nobody would see that one is missing.
+
+    The same images under two patients are another matter: each is whole, and ingest finds that they are twins.
+    """
+    by_uid = defaultdict(list)
+    for one in series:
+        by_uid[one.uid].append(one)
+    for parts in by_uid.values():
+        sop_uids = [part.header.sop_uid for one in parts for part in one.files]
+        if len(parts) > 1 and len(set(sop_uids)) == len(sop_uids):
+            for one in parts:
+                one.problem = one.problem or MixedSeriesError(f"the slices of one series tell {len(parts)} patients")
 
 
 def _attach_masks(masks: list[DicomFile], series: dict[tuple[str, str], Series], found: Found) -> None:

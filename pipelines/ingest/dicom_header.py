@@ -12,7 +12,18 @@ from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_partial
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from pipelines.ingest.dicom_values import CUT, drop_cut_value, ends_early, found, number, numbers, quiet, seconds, text
+from pipelines.ingest.dicom_inflation import check_inflated
+from pipelines.ingest.dicom_values import (
+    CUT,
+    drop_cut_value,
+    ends_early,
+    found,
+    number,
+    numbers,
+    readable,
+    seconds,
+    text,
+)
 from pipelines.ingest.problems import TruncatedFileError
 
 Kind = Literal["image", "rtstruct", "seg", "other"]
@@ -146,8 +157,9 @@ def read_header(path: Path) -> DicomHeader | None:
     Raises:
         TruncatedFileError: The file is DICOM and ends before it says what and whose it is.
     """
-    with quiet(), path.open("rb") as handle:
+    with readable("a DICOM header"), path.open("rb") as handle:
         try:
+            check_inflated(handle)
             dataset, is_whole = _read_to_pixels(handle)
         except InvalidDicomError:
             return None
@@ -191,7 +203,7 @@ def _header(path: Path, dataset: FileDataset, available: int, is_whole: bool) ->
         sop_uid=text(dataset, "SOPInstanceUID"),
         frame_uid=_frame_uid(dataset),
         series_description=text(dataset, "SeriesDescription"),
-        image_type=tuple(str(part) for part in dataset.get("ImageType") or ()),
+        image_type=tuple(part for part in text(dataset, "ImageType").split("\\") if part),
         is_truncated=not is_whole or _ends_before_pixels(dataset, kind, available),
         regions=_regions(dataset),
         references=_references(dataset),

@@ -1,5 +1,6 @@
 """Reads the segments of a DICOM-SEG into masks."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,17 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset
 
 from pipelines.images.grid import Grid
-from pipelines.ingest.dicom_values import numbers, quiet, read_whole
+from pipelines.ingest.dicom_values import number, numbers, quiet, read_whole, readable
 from pipelines.ingest.lattice import Frame, on_image, on_own_grid
 from pipelines.ingest.pixels import decoded_pixels
 from pipelines.ingest.problems import EmptyMaskError, UnreadableError
 from pipelines.ingest.regions import chosen
+
+_FARTHEST_MM = 1e5
+"""No body lies farther from the scanner's center."""
+
+_COSINE_TOLERANCE = 1e-3
+"""Direction cosines are told with few decimals."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,11 +63,12 @@ def read_dicom_seg(
         TruncatedFileError, CompressionError, UnreadableError: The file cannot be read.
     """
     notes = [] if notes is None else notes
-    segmentation = _read(path)
+    with readable("the segmentation"):
+        segmentation = _read(path)
     wanted = chosen(segmentation.segments, roi_pattern, roi_number, "segment")
     masks = {}
-    for number, name in wanted.items():
-        frames = _inside(segmentation, number, threshold)
+    for segment, name in wanted.items():
+        frames = _inside(segmentation, segment, threshold)
         if any(frame.pixels.any() for frame in frames):
             masks[name] = _mask(frames, image, name)
         else:
@@ -124,18 +132,22 @@ def _frame_place(group: Dataset, shared: Dataset) -> tuple[int, dict[str, Any]]:
         return items[0]
 
     measures = of("PixelMeasuresSequence")
-    place = {
+    told_mm = number(measures, "SpacingBetweenSlices") or number(measures, "SliceThickness") or 0.0
+    place: dict[str, Any] = {
         "position_mm": _vector(of("PlanePositionSequence"), "ImagePositionPatient", 3),
         "orientation": _vector(of("PlaneOrientationSequence"), "ImageOrientationPatient", 6),
         "spacing_mm": _vector(measures, "PixelSpacing", 2),
-        "slice_mm": float(measures.get("SpacingBetweenSlices") or measures.get("SliceThickness") or 0),
+        "slice_mm": abs(told_mm) if math.isfinite(told_mm) else 0.0,
     }
+    axes = np.reshape(place["orientation"], (2, 3))
+    if min(place["spacing_mm"]) <= 0 or np.abs(axes @ axes.T - np.eye(2)).max() > _COSINE_TOLERANCE:
+        raise UnreadableError("a frame of the segmentation has no pixel spacing or no direction")
     segment = of("SegmentIdentificationSequence").get("ReferencedSegmentNumber")
     return int(segment or 0), place
 
 
 def _vector(item: Dataset, keyword: str, length: int) -> NDArray[np.float64]:
     values = numbers(item, keyword)
-    if values is None or len(values) != length:
+    if values is None or len(values) != length or not all(abs(value) < _FARTHEST_MM for value in values):
         raise ValueError(keyword)
     return np.array(values)

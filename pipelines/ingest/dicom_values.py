@@ -15,6 +15,7 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
 
+from featurestore.errors import CaseError
 from pipelines.ingest.problems import TruncatedFileError, UnreadableError
 
 _UNDEFINED_LENGTH = 0xFFFFFFFF
@@ -39,7 +40,7 @@ def read_whole(path: Path, what: str) -> FileDataset:
         TruncatedFileError: It ends early.
         UnreadableError: It is no DICOM file.
     """
-    with quiet():
+    with readable(f"the {what}"):
         try:
             dataset = dcmread(path)
         except InvalidDicomError as error:
@@ -72,6 +73,24 @@ def quiet() -> Iterator[None]:
     with disable_value_validation(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+@contextmanager
+def readable(what: str) -> Iterator[None]:
+    """Reads quietly, and lays whatever pydicom raises to the file: a damaged one may break it in any way.
+
+    Raises:
+        UnreadableError: pydicom broke.
+    """
+    with quiet():
+        try:
+            yield
+        except CaseError:
+            raise
+        except Exception as error:
+            if isinstance(error, OSError) and not ends_early(error):
+                raise
+            raise UnreadableError(f"{what} cannot be read ({type(error).__name__})") from error
 
 
 def number(dataset: Dataset, keyword: str) -> float | None:

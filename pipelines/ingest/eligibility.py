@@ -114,10 +114,13 @@ def read_rejected(path: Path | None) -> list[Rejection]:
     except (OSError, UnicodeDecodeError) as error:
         raise RejectedTableError(f"cannot be read ({type(error).__name__})", where=where) from error
     reader = csv.DictReader(io.StringIO(text, newline=""))
-    missing = {"center", "patient_id", "reason"} - {name.strip() for name in reader.fieldnames or ()}
-    if missing:
-        raise RejectedTableError(f"column {', '.join(sorted(missing))} is missing", where=where)
-    return [_rejection(number, row, where) for number, row in enumerate(reader, start=2)]
+    try:
+        missing = {"center", "patient_id", "reason"} - {name.strip() for name in reader.fieldnames or ()}
+        if missing:
+            raise RejectedTableError(f"column {', '.join(sorted(missing))} is missing", where=where)
+        return [_rejection(number, row, where) for number, row in enumerate(reader, start=2)]
+    except csv.Error as error:
+        raise RejectedTableError(f"it is no table ({error})", where=where) from error
 
 
 def rejections_digest(rejections: Iterable[Rejection], center: str) -> str:

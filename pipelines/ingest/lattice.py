@@ -16,6 +16,9 @@ _SAME_VOXEL = 0.05
 
 _SAME_POSITION_MM = 0.01
 
+_MOST_PLANES = 10_000
+"""A mask that spans more was not made on one image."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
@@ -88,6 +91,8 @@ def on_own_grid(frames: Sequence[Frame], name: str) -> sitk.Image:
     planes = depths / step
     if np.abs(planes - np.rint(planes)).max() > 2 * _SAME_VOXEL:
         raise UnevenSlicesError(f"frames of {name!r} lie at distances that are no multiples of {step:.4g} mm")
+    if planes.max() > _MOST_PLANES:
+        raise UnevenSlicesError(f"frames of {name!r} lie {depths.max():.4g} mm apart, {planes.max():.4g} planes")
     volume = np.zeros((int(np.rint(planes.max())) + 1, *first.pixels.shape), dtype=np.uint8)
     for plane, frame in zip(np.rint(planes).astype(int), frames, strict=True):
         volume[plane] |= frame.pixels.astype(np.uint8)

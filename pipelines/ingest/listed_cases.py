@@ -59,10 +59,13 @@ def read_cases(file: SourceFile, center: str, phases: Sequence[str], roi: str, l
     except UnicodeDecodeError as error:
         raise CasesTableError("it is not UTF-8", where=where) from error
     reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
-    missing = [name for name in NEEDED if name not in [n.strip() for n in reader.fieldnames or ()]]
-    if missing:
-        raise CasesTableError(f"column {', '.join(missing)} is missing", where=where)
-    rows = [{str(k).strip(): str(v or "").strip() for k, v in row.items()} for row in reader]
+    try:
+        missing = [name for name in NEEDED if name not in [n.strip() for n in reader.fieldnames or ()]]
+        if missing:
+            raise CasesTableError(f"column {', '.join(missing)} is missing", where=where)
+        rows = [{str(k).strip(): str(v or "").strip() for k, v in row.items()} for row in reader]
+    except csv.Error as error:
+        raise CasesTableError(f"it is no table ({error})", where=where) from error
     _check(rows, phases, where)
     return [
         Listed(
@@ -162,4 +165,4 @@ def _relative(text: str) -> str:
 def _label(text: str) -> Label | None:
     if text.casefold() == "auto":
         return "auto"
-    return int(text) if text.isdigit() and int(text) > 0 else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0 else None

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import SimpleITK as sitk
 
-from pipelines.images.nifti_bytes import NiftiBytes, inspect_nifti
+from pipelines.images.nifti_bytes import LARGEST_BYTES, NiftiBytes, inspect_nifti
 from pipelines.ingest.pixels import is_int16
 from pipelines.ingest.problems import (
     EmptyMaskError,
@@ -19,6 +19,7 @@ from pipelines.ingest.problems import (
     NonorthonormalDirectionError,
     NotMaskError,
     NotVolumeError,
+    TooLargeError,
     TruncatedFileError,
     UnreadableError,
 )
@@ -110,6 +111,10 @@ def _chosen_label(labels: list[int], label: int | Literal["auto"]) -> int:
 
 def _read(path: Path, tolerance: float, notes: list[str]) -> sitk.Image:
     found = inspect_nifti(path) or NiftiBytes()
+    if found.contradiction:
+        raise UnreadableError(f"the image cannot be read: {found.fault}")
+    if found.n_bytes > LARGEST_BYTES:
+        raise TooLargeError(f"its voxels have {found.n_bytes / 1e9:.4g} GB; at most {LARGEST_BYTES / 1e9:.2g} are read")
     if found.fault:
         raise TruncatedFileError(f"the image cannot be read: {found.fault}")
     if found.n_nonfinite:
@@ -125,6 +130,8 @@ def _read(path: Path, tolerance: float, notes: list[str]) -> sitk.Image:
     if image.GetDimension() == 4 and image.GetSize()[3] == 1:
         image = image[:, :, :, 0]
         notes.append("a fourth dimension of length 1 was dropped")
+    if image.GetPixelID() in (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64):
+        raise NotVolumeError("its voxels are complex numbers")
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1 or min(image.GetSize()) < 2:
         size = "×".join(str(n) for n in image.GetSize())
         raise NotVolumeError(f"size {size} with {image.GetNumberOfComponentsPerPixel()} numbers a voxel")

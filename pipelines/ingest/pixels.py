@@ -1,5 +1,6 @@
 """Decodes the pixels of slices and turns stored numbers into values."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,9 +11,19 @@ from pydicom.dataset import FileDataset
 from pydicom.pixels import get_decoder
 from pydicom.uid import UID, ImplicitVRLittleEndian
 
-from pipelines.ingest.dicom_values import number, quiet
-from pipelines.ingest.problems import CompressionError, NonfiniteVoxelsError, TruncatedFileError, UnreadableError
+from pipelines.ingest.dicom_values import found, number, quiet, readable, text
+from pipelines.ingest.problems import (
+    CompressionError,
+    NonfiniteVoxelsError,
+    NotGrayError,
+    TooLargeError,
+    TruncatedFileError,
+    UnreadableError,
+)
 from pipelines.ingest.slices import Slice, place
+
+LARGEST_VOXELS = 1 << 31
+"""Twice a cube of 1,000 voxels: more than any scanner reconstructs, and 8 GB as single-precision numbers."""
 
 _INT16 = np.iinfo(np.int16)
 
@@ -23,12 +34,16 @@ def values_of(slices: Sequence[Slice]) -> NDArray[np.int16] | NDArray[np.float32
     A value is stored number × slope + intercept, both of the slice itself, computed in double precision.
 
     Raises:
+        TooLargeError: There are too many.
+        NotGrayError: They are colors or inverted grays.
         TruncatedFileError: A file is cut off, or its compressed pixels are damaged.
         CompressionError: No plugin decodes the pixels.
         UnreadableError: A file has no pixels, or other ones than its tags tell.
         NonfiniteVoxelsError: Voxels are no number.
     """
     shape = (len(slices), slices[0].header.rows, slices[0].header.columns)
+    if math.prod(shape) > LARGEST_VOXELS:
+        raise TooLargeError(f"{shape[2]}×{shape[1]}×{shape[0]} voxels; at most {LARGEST_VOXELS:,} are read")
     volume: NDArray[Any] = np.empty(shape, dtype=np.int16)
     for index, values in enumerate(_each_values(slices)):
         if volume.dtype == np.int16 and not is_int16(values):
@@ -69,7 +84,9 @@ def decoded_pixels(dataset: FileDataset, where: str) -> NDArray[Any]:
     except (ValueError, RuntimeError, EOFError, IndexError) as error:
         fault = "compressed pixels are damaged or cut off" if syntax.is_compressed else "pixels are cut off"
         raise TruncatedFileError(f"{fault} at {where}: {_first_line(error)}") from error
-    except (AttributeError, NotImplementedError, KeyError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file may break a decoder in any way
         raise UnreadableError(f"pixels at {where} cannot be decoded: {_first_line(error)}") from error
 
 
@@ -87,14 +104,28 @@ def _each_values(slices: Sequence[Slice]) -> Iterator[NDArray[np.float64]]:
 def _decoded(part: Slice) -> tuple[NDArray[Any], float, float]:
     """Returns the frames of the slice's file, shape (frames, rows, columns), and its rescale slope and intercept."""
     header = part.header
-    with quiet():
+    with readable(f"the slice at {_where(part)}"):
         dataset = dcmread(header.path)
-        slope, intercept = number(dataset, "RescaleSlope"), number(dataset, "RescaleIntercept")
+        slope, intercept = _rescale(dataset, "RescaleSlope", 1.0), _rescale(dataset, "RescaleIntercept", 0.0)
+        photometric = text(dataset, "PhotometricInterpretation")
+        if photometric not in ("", "MONOCHROME2"):
+            raise NotGrayError(f"the pixels at {_where(part)} are not MONOCHROME2")
+    with quiet():
         stored = decoded_pixels(dataset, _where(part))
     frames = stored.reshape(-1, *stored.shape[-2:])
     if frames.shape != (header.n_frames, header.rows, header.columns):
         raise UnreadableError(f"the pixels at {_where(part)} have the shape {stored.shape}, other than the tags tell")
-    return frames, 1.0 if slope is None else slope, intercept or 0.0
+    return frames, slope, intercept
+
+
+def _rescale(dataset: FileDataset, keyword: str, default: float) -> float:
+    """Returns slope or intercept; a tag that is there and no number decides values, and is not passed over."""
+    value = number(dataset, keyword)
+    if value is None and found(dataset, keyword) is not None:
+        raise UnreadableError(f"{keyword} is no number")
+    if value == 0 and keyword == "RescaleSlope":
+        raise UnreadableError("RescaleSlope is 0, which would make every value the same")
+    return default if value is None else value
 
 
 def _check_decoder(syntax: UID, where: str) -> None:

@@ -59,11 +59,25 @@ class CompressionError(CaseError):
     default_remedy = "install the plugin named above, or export uncompressed"
 
 
+class NotGrayError(CaseError):
+    """The pixels are colors, or grays that programs disagree about whether to invert."""
+
+    code = "not_gray"
+    default_remedy = "export the series with the photometric interpretation MONOCHROME2"
+
+
 class UnreadableError(CaseError):
     """The file is not what its kind must be."""
 
     code = "unreadable"
     default_remedy = "open it in a viewer; if it shows there, please report it with this message"
+
+
+class TooLargeError(CaseError):
+    """The image is larger, or becomes larger when unpacked, than any that can be read here."""
+
+    code = "too_large"
+    default_remedy = "send the part of the image around the region, or a coarser reconstruction"
 
 
 class NotVolumeError(CaseError):
@@ -127,6 +141,13 @@ class ContourPlaneError(CaseError):
 
     code = "contour_plane"
     default_remedy = "send the structure set that was drawn on this series"
+
+
+class ContourDamagedError(CaseError):
+    """A contour's corners are no points in space, or contours contradict each other."""
+
+    code = "contour_damaged"
+    default_remedy = "export the structure set again; a contour left out would change the region unseen"
 
 
 class ContourOffImageError(CaseError):

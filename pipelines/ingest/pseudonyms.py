@@ -21,6 +21,10 @@ from pipelines.workspace import ROLES, VIEWS, Workspace
 
 KEY_BYTES = 32
 CASE_ID_DIGITS = 16
+
+LONGEST_MESSAGE = 2_000
+"""Characters; a file can make a library say a megabyte, which no table needs and no pattern gets through."""
+
 """64 bits: among a million patients of a center two share a pseudonym with a chance of 3e-8."""
 KEY_ID_DIGITS = 12
 _KEY_ID_TEXT = b"radmill key id"
@@ -183,6 +187,8 @@ def without_identity(text: str, names: Iterable[str]) -> str:
     A message comes from a file's content or from a library, and either may quote what the file names. Names of one or
     two characters and short numbers are left: they stand for nobody and would tear other numbers apart.
     """
+    if len(text) > LONGEST_MESSAGE:
+        text = text[:LONGEST_MESSAGE].rpartition(" ")[0] + " …"
     plain = _FILE.sub("…", _PATH.sub("…", _UID.sub("…", text)))
     telling = {name for name in names if len(name) > 2 and not (name.isdigit() and len(name) < 5)}
     for name in sorted(telling, key=lambda name: (-len(name), name)):

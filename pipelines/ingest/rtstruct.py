@@ -10,8 +10,9 @@ from pydicom.dataset import Dataset
 
 from pipelines.images.grid import Grid
 from pipelines.ingest.contours import filled
-from pipelines.ingest.dicom_values import quiet, read_whole
+from pipelines.ingest.dicom_values import quiet, read_whole, readable
 from pipelines.ingest.problems import (
+    ContourDamagedError,
     ContourOffImageError,
     ContourPlaneError,
     EmptyMaskError,
@@ -63,13 +64,15 @@ def read_rtstruct(
     Raises:
         RoiNotFoundError: No ROI matches; the message lists those there are.
         EmptyMaskError: The ROIs that match have no closed contour, or none holds a voxel center.
+        ContourDamagedError: A contour has no usable corners, or one number stands for several ROIs.
         ContourPlaneError: Contours do not lie on the image's slices.
         ContourOffImageError: Contours leave the image.
         TruncatedFileError: The file is cut off.
         UnreadableError: The file is no structure set.
     """
     notes = [] if notes is None else notes
-    rois, contours = _contents(path)
+    with readable("the structure set"):
+        rois, contours = _contents(path)
     wanted = chosen(rois, roi_pattern, roi_number, "ROI")
     masks, grid = {}, Grid.of(image)
     for number, name in wanted.items():
@@ -87,6 +90,8 @@ def _contents(path: Path) -> tuple[list[Region], dict[int, list[Dataset]]]:
     for keyword in ("StructureSetROISequence", "ROIContourSequence"):
         if keyword not in dataset:
             raise UnreadableError(f"the structure set has no {keyword}: it is cut off, or holds no ROI")
+    _check_single([item.get("ROINumber") for item in dataset.StructureSetROISequence])
+    _check_single([item.get("ReferencedROINumber") for item in dataset.ROIContourSequence])
     with quiet():
         try:
             rois = [(int(i.ROINumber), str(i.get("ROIName") or "").strip()) for i in dataset.StructureSetROISequence]
@@ -99,6 +104,12 @@ def _contents(path: Path) -> tuple[list[Region], dict[int, list[Dataset]]]:
                 f"an ROI of the structure set has no usable number ({type(error).__name__})"
             ) from error
     return rois, contours
+
+
+def _check_single(numbers: list[object]) -> None:
+    twice = sorted({str(number) for number in numbers if numbers.count(number) > 1})
+    if twice:
+        raise ContourDamagedError(f"ROI number {', '.join(twice)} stands for several ROIs")
 
 
 def _mask(name: str, items: list[Dataset], grid: Grid, notes: list[str]) -> sitk.Image | None:
@@ -118,9 +129,17 @@ def _mask(name: str, items: list[Dataset], grid: Grid, notes: list[str]) -> sitk
 
 
 def _contour(name: str, item: Dataset, grid: Grid) -> _Contour | None:
-    with quiet():
-        points = np.asarray(item.get("ContourData") or (), dtype=np.float64)
-    if points.size < 9 or points.size % 3:
+    with readable(f"a contour of ROI {name!r}"):
+        data = item.get("ContourData") or ()
+        if isinstance(data, bytes):  # of more than 64 KiB, which explicit VR holds as of unknown type
+            data = data.decode("ascii").split("\\")
+        points = np.asarray(data, dtype=np.float64)
+        told = int(item.get("NumberOfContourPoints") or points.size // 3)
+    if points.size % 3 or not np.isfinite(points).all():
+        raise ContourDamagedError(f"a contour of ROI {name!r} has {points.size} coordinates that are no points")
+    if told != points.size // 3:
+        raise ContourDamagedError(f"a contour of ROI {name!r} tells {told} points and has {points.size // 3}")
+    if points.size < 9:
         return None
     offsets = points.reshape(-1, 3) - np.asarray(grid.origin_mm)
     indices = offsets @ np.linalg.inv(grid.matrix()).T / np.asarray(grid.spacing_mm)

@@ -10,10 +10,13 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from pipelines.ingest.dicom_header import DicomHeader
-from pipelines.ingest.dicom_values import number, numbers, quiet
+from pipelines.ingest.dicom_values import number, numbers, readable
 from pipelines.ingest.problems import NotVolumeError, UnreadableError
 
 Vector = NDArray[np.float64]
+
+_FARTHEST_MM = 1e5
+"""No body lies farther from the scanner's center; a tag that says so, or that is no number, is broken."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +82,7 @@ def _single(header: DicomHeader) -> Slice:
 
 
 def _frames(header: DicomHeader) -> list[Slice]:
-    with quiet():
+    with readable("a multi-frame file"):
         dataset = dcmread(header.path, stop_before_pixels=True)
         shared = _first(dataset, "SharedFunctionalGroupsSequence")
         groups = list(dataset.get("PerFrameFunctionalGroupsSequence") or ())
@@ -114,7 +117,7 @@ def _slice(
 ) -> Slice:
     told = {"ImagePositionPatient": (position, 3), "ImageOrientationPatient": (orientation, 6)}
     for name, (value, length) in {**told, "PixelSpacing": (spacing, 2)}.items():
-        if value is None or len(value) != length:
+        if value is None or len(value) != length or not all(abs(part) < _FARTHEST_MM for part in value):
             raise UnreadableError(f"a slice has no usable {name} (seen: {value})")
     assert position is not None
     assert orientation is not None

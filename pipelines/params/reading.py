@@ -33,9 +33,14 @@ from pipelines.params.modelling import (
     ValidationSection,
 )
 from pipelines.params.operation import ClusterSection, RegistrySection, ScoringSection
+from pipelines.params.plain_yaml import PlainYamlError, read_plain_yaml
 from pipelines.params.tables import OWN_VIEWS, ImportedView
 
 S = TypeVar("S", bound=Section)
+
+
+_MOST_TOLD = 50
+"""Complaints in one message; a file with more is another file."""
 
 
 class ParamsError(InputError):
@@ -266,12 +271,11 @@ def in_key_order(content: Any) -> Any:
 
 def _content(path: Path) -> object:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return read_plain_yaml(path)
     except FileNotFoundError as error:
         raise ParamsError("there is no such file", where=path.name) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        told = str(error).replace('in "<unicode string>", ', "")
-        raise ParamsError(f"not valid YAML: {told}", where=path.name) from error
+    except PlainYamlError as error:
+        raise ParamsError(f"not valid YAML: {error}", where=path.name) from error
 
 
 def _validated(model: type[S], content: object, where: str) -> S:
@@ -279,7 +283,8 @@ def _validated(model: type[S], content: object, where: str) -> S:
         return model.model_validate(content)
     except ValidationError as error:
         complaints = [_complaint(dict(item)) for item in error.errors()]
-        raise ParamsError("\n" + "\n".join(complaints), where=where) from error
+        more = [f"  and {len(complaints) - _MOST_TOLD} more"] if len(complaints) > _MOST_TOLD else []
+        raise ParamsError("\n" + "\n".join([*complaints[:_MOST_TOLD], *more]), where=where) from error
 
 
 def edit_params(path: Path, edit: Callable[[Any], None]) -> None:

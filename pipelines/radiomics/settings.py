@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from featurestore.errors import InputError
 from featurestore.fingerprints import digest
 from pipelines.params import in_key_order
 from pipelines.params.data import ExtractionSection
+from pipelines.params.plain_yaml import PlainYamlError, read_plain_yaml
 from pipelines.radiomics.checking import SECTIONS, complaints
 from pipelines.radiomics.definitions import (
     FEATURE_CLASSES,
@@ -240,10 +239,10 @@ def _resolved(content: Mapping[str, object], root: Path, where: str) -> Mapping[
 
 def _read_yaml(path: Path) -> object:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return read_plain_yaml(path)
     except FileNotFoundError as error:
         raise SettingsError("there is no such file", where=path.name) from error
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+    except (PlainYamlError, OSError) as error:
         raise SettingsError(f"not readable as YAML: {error}", where=path.name) from error
 
 

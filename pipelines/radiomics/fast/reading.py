@@ -14,8 +14,11 @@ from pipelines.images.files import GRID_NOTE, restore_grid
 from pipelines.radiomics.fast.dicom_folder import open_series
 from pipelines.radiomics.fast.layouts import Layout, layout_of
 from pipelines.radiomics.fast.picture import Index, Picture, header_of, picture_of
-from pipelines.radiomics.fast.problems import NotAVolumeError, UnreadableError
+from pipelines.radiomics.fast.problems import NotAVolumeError, TooLargeError, UnreadableError
 from pipelines.radiomics.fast.streams import decoded_slices
+
+LARGEST_BYTES = 1 << 33
+"""Voxels beyond it are not read."""
 
 _MEMORY = "/dev/shm"
 """Where Linux keeps files in memory: a folder made and removed elsewhere may wait for the disk."""
@@ -49,6 +52,8 @@ def open_picture(source: sitk.Image | Path | str, what: str) -> Picture:
     if layout.note.startswith(GRID_NOTE):
         restore_grid(header, layout.note.removeprefix(GRID_NOTE))
     x, y, z = reader.GetSize()
+    if x * y * z * layout.dtype.itemsize > LARGEST_BYTES:
+        raise TooLargeError(f"the {what} has {x}×{y}×{z} voxels", where=path.name)
     open_voxels = _decoded if layout.is_compressed else _mapped
     return open_voxels(path, layout, header, (z, y, x))
 
