@@ -13,8 +13,14 @@ from typing import Any
 
 from scoring_doubt import section as doubt_section
 
+from pipelines.reporting.canvas import FONT_PT, new_axes
+from pipelines.reporting.palette import light
+from pipelines.reporting.vector import svg_bytes
+
 HERE = Path(__file__).parent
 RESULTS, PAGE = HERE / "results", HERE.parent / "docs" / "performance-scoring.md"
+FIGURE = HERE.parent / "docs" / "images" / "drift-power.svg"
+LINES = (("ink", "-"), ("external", "-"), ("internal", "-"), ("good", "--"), ("positive", "--"), ("training", ":"))
 ESTIMATORS = {"lr": "logistic regression", "rf": "forest"}
 GOAL_MS, GOAL_RATIO = 10, 1.2
 Found = Mapping[str, Any]
@@ -221,8 +227,30 @@ def page_text() -> str:
     return "\n\n".join(one if one[0] in "#|" else textwrap.fill(one, 118) for one in paragraphs) + "\n"
 
 
+def power_figure(found: Found) -> bytes:
+    """Returns how soon planted shifts are found, as SVG."""
+    figure, axes = new_axes("cases of the hospital", "hospitals that have rung", width=7.6, height=3.2)
+    sizes = looks(found[next(iter(found))])
+    last = sizes[-1]
+    for (tone, dashes), name in zip(LINES, sorted(found, key=lambda one: -found[one]["by"]["30"]), strict=True):
+        own = found[name]
+        share = [own["by"][n] / own["draws"] for n in sizes]
+        line = {"color": light(tone), "linestyle": dashes, "marker": "o", "markersize": 4}
+        axes.plot([int(n) for n in sizes], share, label=name, **line)
+    axes.set(xscale="log", xlim=(9, int(last) * 1.1), ylim=(-0.02, 1.02))
+    axes.set_xticks([int(n) for n in sizes], sizes)
+    axes.minorticks_off()
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1), frameon=False, fontsize=FONT_PT, labelcolor=light("ink"))
+    return svg_bytes(figure, "drift-power")
+
+
 def write_page() -> None:
+    """Writes the page, and the figure of power that docs/concepts/drift.md shows."""
     PAGE.write_text(page_text(), encoding="utf-8")
+    found = read("scoring")
+    if "power" in found:
+        FIGURE.write_bytes(power_figure(found["power"]["lr"]))
 
 
 if __name__ == "__main__":
