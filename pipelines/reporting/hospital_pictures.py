@@ -57,9 +57,9 @@ def _chosen(files: HospitalFiles) -> Iterator[tuple[str, str]]:
     p = pd.to_numeric(known["probability"])
     if len(p):
         gap = (p - pd.to_numeric(known["threshold"])).abs()
-        kinds = {"highest": p.idxmax(), "nearest to the threshold": gap.idxmin(), "lowest": p.idxmin()}
+        kinds = {"highest": p.argmax(), "nearest to the threshold": gap.argmin(), "lowest": p.argmin()}
         for why, number in kinds.items():
-            told.setdefault(str(known.loc[number, "case_id"]), []).append(why)
+            told.setdefault(str(known["case_id"].iloc[int(number)]), []).append(why)
     doubts = pd.DataFrame({"case_id": files.scores["case_id"], "n": list(map(len, files.codes))})
     doubts["distance"] = files.scores["distance"].to_numpy()
     most = doubts[doubts["n"] > 0].sort_values(["n", "distance", "case_id"], ascending=[False, False, True])

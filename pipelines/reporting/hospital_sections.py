@@ -98,7 +98,7 @@ def flow_content(files: HospitalFiles) -> Content:
 
 def score_content(files: HospitalFiles) -> Content:
     """Returns figures of scores and the table's first rows, the highest first; withheld ones last."""
-    told = files.seen.assign(codes=[list(own) for own in files.codes])
+    told = files.seen.assign(codes=pd.Series([list(own) for own in files.codes], index=files.seen.index, dtype=object))
     told["order"] = pd.to_numeric(told["probability"]).fillna(-1.0)
     first = told.sort_values(["order", "case_id"], ascending=[False, True]).head(ROWS)
     return {

@@ -140,7 +140,7 @@ def _measured(found: Sequence[Variable], places: Codes) -> Moves:
     for family in HELD_OUT:
         own = np.flatnonzero([one.family == family for one in found])
         if len(own):
-            m = np.array([found[place].scale.n for place in own], dtype=np.int64)
+            m = np.array([found[place].scale.n for place in own.tolist()], dtype=np.int64)
             guarded = guarded_p_values(measured.distance[own], measured.n[own], m, len(own))
             p_value[own] = np.maximum(p_value[own], guarded)
     return replace(measured, p_value=p_value)
