@@ -43,13 +43,17 @@ def patients(seed: int) -> TrainingSet:
 def only(whole: TrainingSet, phase: str) -> TrainingSet:
     at = [i for i, name in enumerate(whole.names) if name.startswith(phase)]
     rows = {name: getattr(whole, name) for name in ("y", "center", "case_id", "split")}
-    return TrainingSet(X=whole.X[:, at], columns=tuple(whole.columns[i] for i in at), record={}, **rows)
+    view = {"early": "radiomics"}.get(phase, phase)
+    service = {"name": phase, "view": view, "phases": [phase], "columns": ".*"}
+    extraction: dict[str, Any] = {"engine": "fast", "by_phase": {}, "fingerprints": {}, "fingerprint": phase}
+    record = {"service": service, "extraction": extraction, "centers": ["north"], "label": "outcome"}
+    return TrainingSet(X=whole.X[:, at], columns=tuple(whole.columns[i] for i in at), record=record, **rows)
 
 
 def member(name: str, part: TrainingSet, found: OutOfFold) -> Member:
     frame = pd.DataFrame({"center": part.center, "case_id": part.case_id, "y": part.y})
     frame["p_0"], frame["fold_0"] = found.p[:, 0], found.fold[:, 0]
-    package: Any = SimpleNamespace(is_deep=False)
+    package: Any = SimpleNamespace(is_deep=False, digest="")
     return Member(
         name=name, package=package, training=part, out_of_fold=frame.set_index(["center", "case_id"]), repeats=1
     )
@@ -58,7 +62,7 @@ def member(name: str, part: TrainingSet, found: OutOfFold) -> Member:
 @pytest.fixture(scope="module")
 def areas() -> dict[str, list[tuple[float, float, float]]]:
     """The area with its interval, of each kind and shuffle."""
-    told: dict[str, list[tuple[float, float, float]]] = {"clinical": [], "late": []}
+    told: dict[str, list[tuple[float, float, float]]] = {"clinical": [], "late": [], "early": [], "tuned": []}
     for seed in range(SHUFFLES):
         whole = patients(seed)
         images, clinical = only(whole, "early"), only(whole, "clinical")
@@ -66,14 +70,16 @@ def areas() -> dict[str, list[tuple[float, float, float]]]:
         by_table = fit_direct(clinical.X, clinical.y, lambda: ClinicalModel(names=clinical.names), folds, 1)  # noqa: B023
         by_images = fit_best(images, Model(service="s", estimator="lr"), TUNING)
         members = [member("images", images, by_images.nested), member("clinical", clinical, by_table.nested)]
-        late = fused("late", members, Fusion(members=["images", "clinical"]), TUNING)
-        for kind, found in (("clinical", by_table.nested), ("late", late.nested)):
+        tuned = fused("tuned", members, Fusion(members=["images", "clinical"], kind="tuned"), TUNING)
+        assert tuned.early is not None
+        of_fusion = {"late": tuned.late.nested, "early": tuned.early[0].nested, "tuned": tuned.nested}
+        for kind, found in {"clinical": by_table.nested, **of_fusion}.items():
             area = fold_auc_estimate(found.y, found.p, found.fold, 0.95)
             told[kind].append(cast("tuple[float, float, float]", (area.value, area.low, area.high)))
     return told
 
 
-@pytest.mark.parametrize("kind", ["clinical", "late"])
+@pytest.mark.parametrize("kind", ["clinical", "late", "early", "tuned"])
 def test_over_shuffles_the_honest_area_is_one_half(
     kind: str, areas: dict[str, list[tuple[float, float, float]]]
 ) -> None:
