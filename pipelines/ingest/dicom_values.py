@@ -14,11 +14,14 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from featurestore.errors import CaseError
 from pipelines.ingest.problems import TruncatedFileError, UnreadableError
 
 _UNDEFINED_LENGTH = 0xFFFFFFFF
+_ELEMENT_BYTES = 8
+"""Tag and length, with which every value begins."""
 
 CUT = (EOFError, OSError, struct.error, BytesLengthException)
 """What pydicom raises where a file ends early."""
@@ -65,6 +68,21 @@ def drop_cut_value(dataset: FileDataset) -> bool:
         return False
     del dataset[last.tag]
     return True
+
+
+def stray_end(dataset: FileDataset, n_bytes: int) -> int:
+    """Returns how many bytes follow the last value and begin none: then some were inserted before, and all is shifted.
+
+    Args:
+        dataset: A file of whose values none was looked at.
+        n_bytes: Its size.
+    """
+    last = dataset.get_item(max(dataset.keys(), default=BaseTag(0))) if dataset else None
+    is_deflated = dataset.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
+    if not isinstance(last, RawDataElement) or last.length == _UNDEFINED_LENGTH or is_deflated:
+        return 0
+    behind = n_bytes - last.value_tell - last.length
+    return behind if 0 < behind < _ELEMENT_BYTES else 0
 
 
 @contextmanager

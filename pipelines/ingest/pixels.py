@@ -1,6 +1,7 @@
 """Decodes the pixels of slices and turns stored numbers into values."""
 
 import math
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from pydicom.dataset import FileDataset
 from pydicom.pixels import get_decoder
 from pydicom.uid import UID, ImplicitVRLittleEndian
 
-from pipelines.ingest.dicom_values import found, number, quiet, readable, text
+from pipelines.ingest.dicom_values import found, number, quiet, readable, stray_end, text
 from pipelines.ingest.problems import (
     CompressionError,
     NonfiniteVoxelsError,
@@ -106,6 +107,9 @@ def _decoded(part: Slice) -> tuple[NDArray[Any], float, float]:
     header = part.header
     with readable(f"the slice at {_where(part)}"):
         dataset = dcmread(header.path)
+        stray = stray_end(dataset, os.path.getsize(header.path))
+        if stray:
+            raise UnreadableError(f"{stray} bytes are too many in the file at {_where(part)}")
         slope, intercept = _rescale(dataset, "RescaleSlope", 1.0), _rescale(dataset, "RescaleIntercept", 0.0)
         photometric = text(dataset, "PhotometricInterpretation")
         if photometric not in ("", "MONOCHROME2"):

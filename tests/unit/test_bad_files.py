@@ -92,6 +92,15 @@ def test_tag_that_places_or_scales_pixels_and_cannot_be(tmp_path: Path, tag, val
         series(tmp_path, with_tag(tag, value), only=3)
 
 
+def test_bytes_inserted_into_pixels_shift_them_all(tmp_path: Path) -> None:
+    series(tmp_path)
+    data = (tmp_path / "IM3").read_bytes()
+    (tmp_path / "IM3").write_bytes(data[:-100] + b"12345" + data[-100:])
+    headers = [read_header(path) for path in sorted(tmp_path.glob("IM*"))]
+    with pytest.raises(UnreadableError, match="5 bytes"):
+        read_series([header for header in headers if header is not None])
+
+
 def test_localizer_of_a_single_image_type_is_one(tmp_path: Path) -> None:
     one = ct_slices("P", random())[0]
     one.ImageType = "LOCALIZER"
