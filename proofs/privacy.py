@@ -146,6 +146,7 @@ def prepare(road: Road) -> None:
     edit_params(road.study / "params.yaml", _settle)
     secret = road.study / "private" / "webhook"
     secret.write_text(SECRET_URL)
+    secret.chmod(0o600)
     breaking = road.folder / "breaking"
     breaking.mkdir()
     (breaking / "sitecustomize.py").write_text(_BREAKS.replace("FAULTY", FAULTY))
@@ -209,7 +210,7 @@ def _commands(patients: list[str]) -> Iterator[tuple[str, ...]]:
     yield ("models", "lineage", "1", "--json")
     yield ("features", "list")
     yield ("features", "describe", "clinical")
-    yield ("features", "sql", "select * from qc")
+    yield ("features", "sql", "select * from development.qc")
     yield ("models", "--json")
     yield ("registry", "rebuild")
     yield ("doctor",)

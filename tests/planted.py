@@ -5,6 +5,7 @@ import gzip
 import io
 import re
 import shutil
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -276,7 +277,8 @@ def break_masks(center: Path) -> None:
 
 def _modality(path: Path) -> str:
     try:
-        return str(dcmread(path, specific_tags=["Modality"], stop_before_pixels=True).get("Modality"))
+        with warnings.catch_warnings(action="ignore"):
+            return str(dcmread(path, specific_tags=["Modality"], stop_before_pixels=True).get("Modality"))
     except Exception:  # a planted broken file
         return ""
 
@@ -289,6 +291,8 @@ def besides_whole_images(leaks: list[Leak], root: Path) -> list[Leak]:
     whole: set[str] = set()
     for path in root.rglob("cases/center=*/*.parquet"):
         rows = pd.read_parquet(path)
+        if "crop_x" not in rows:
+            continue
         at_corner = (rows[["crop_x", "crop_y", "crop_z"]] == 0).all(axis=1)
         whole |= set(rows.loc[at_corner, "image"])
     return [leak for leak in leaks if not (leak.is_burnt_in and any(name in leak.place for name in whole))]
