@@ -127,6 +127,7 @@ def _gdcm(folder: Path) -> Seen:
         names = _one_a_place(names)
         reader = sitk.ImageSeriesReader()
         reader.SetFileNames(names)
+        reader.SetOutputPixelType(sitk.sitkFloat64)  # it would else cut every slice to the type of the first
         image = reader.Execute()
     except RuntimeError as error:
         raise NoOtherReaderError(str(error).strip().splitlines()[-1]) from error

@@ -250,6 +250,12 @@ def test_engine_refuses_a_size_that_no_memory_holds(tmp_path: Path) -> None:
         open_picture(nifti(tmp_path, "<8h", 40, 3, 32767, 32767, 32767, 1, 1, 1, 1), "image")
 
 
+@pytest.mark.parametrize("slope", [1e-30, NAN])
+def test_engine_refuses_a_slope_that_itk_passes_over(tmp_path: Path, slope: float) -> None:
+    with pytest.raises(engine_problems.UnreadableError, match="scaled"):
+        open_picture(nifti(tmp_path, "<f", 112, slope), "image")
+
+
 LONG_CELL = "x" * 200_000
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from pipelines.radiomics.fast.problems import UnreadableError
 from pipelines.radiomics.fast.streams import damage_named
 
 NIFTI_HEADER_BYTES = 348
 _NIFTI_TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4"}
+_SMALLEST_SLOPE = 1e-6
 _PEEK_BYTES = 1 << 14
 _NRRD_MAGIC = b"NRRD000"
 _NRRD_TYPES = {
@@ -74,6 +76,8 @@ def _nifti(path: Path) -> Layout | None:
     n_dimensions = struct.unpack_from("<h", header, 40)[0]
     code = struct.unpack_from("<h", header, 70)[0]
     start, slope, intercept = struct.unpack_from("<3f", header, 108)
+    if slope != 0 and not _SMALLEST_SLOPE < abs(slope) < math.inf:
+        raise UnreadableError(f"its values are scaled by {slope:g}, which SimpleITK passes over", where=path.name)
     is_plain = slope in (0.0, 1.0) and intercept == 0.0
     if n_dimensions != 3 or code not in _NIFTI_TYPES or not is_plain or header[344:347] != b"n+1":
         return None
