@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.ingest.pseudonyms import case_id, load_key
+from pipelines.params import edit_params
 from pipelines.reporting.hospital_files import Reader, files_of
 from pipelines.reporting.hospital_runs import steps_of
 from pipelines.scoring.runs import runs_path
@@ -82,8 +83,7 @@ def test_labels_bring_performance_beside_development(study: SmallStudy) -> None:
 
 def test_withheld_scores_are_not_on_the_page(study: SmallStudy) -> None:
     deliver(study, "far", 12, shift=9.0)
-    params = study.workspace.params
-    params.write_text(params.read_text() + "\nscoring: {doubt: {policy: withhold}}\n")
+    edit_params(study.workspace.params, lambda content: content["scoring"].update(doubt={"policy": "withhold"}))
     run(study)
     told = page(study, "far")
     assert "look here" in told
