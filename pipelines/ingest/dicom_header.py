@@ -270,7 +270,7 @@ def _ends_before_pixels(dataset: FileDataset, kind: Kind, available: int) -> boo
 
 def _names(dataset: Dataset) -> tuple[str, ...]:
     """Returns names and numbers whole, and those of persons also in words; a hospital's may be words of a message."""
-    told = []
+    told: list[str] = []
     for keyword in (keyword for keyword in _NAMING if keyword in dataset):
         name = text(dataset, keyword)
         told += [name, *(_WORDS.findall(name) if dataset[keyword].VR == "PN" else ())]
