@@ -55,7 +55,7 @@ def _options(ctx: click.Context) -> list[str]:
         for option in ctx.command.params
         if isinstance(option, click.Option) and (found := option.get_help_record(ctx)) is not None
     ]
-    rows = [f"| `{_cell(name)}` | {_cell(_plain(meaning))} |" for name, meaning in records]
+    rows = [f"| {_code(name)} | {_plain(meaning).replace('|', '&#124;')} |" for name, meaning in records]
     return ["| option | meaning |", "|---|---|", *rows, ""] if rows else []
 
 
@@ -65,8 +65,9 @@ def _plain(text: str) -> str:
     return "`".join(part if place % 2 else part.replace("<", "&lt;") for place, part in enumerate(parts))
 
 
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+def _code(text: str) -> str:
+    """Returns the text as code in a cell; a bar ends a cell, for some readers even within code."""
+    return f"<code>{text.replace('|', '&#124;')}</code>" if "|" in text else f"`{text}`"
 
 
 if __name__ == "__main__":

@@ -132,6 +132,11 @@ def test_links_between_documents_lead_somewhere() -> None:
     assert not dead
 
 
+def test_every_document_is_in_the_navigation_of_the_site() -> None:
+    listed = re.findall(r"^ +- (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted(str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md"))
+
+
 def test_the_page_of_commands_is_the_one_the_code_gives() -> None:
     assert GENERATED.read_text() == reference_page(), "run `python -m pipelines.cli.reference`"
 
