@@ -6,10 +6,13 @@ Names and their order are PyRadiomics's: shape first, then image by image, class
 import itertools
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from featurestore.schemas import Column
 from pipelines.radiomics.definitions import FeatureDefinition, feature_definitions
 from pipelines.radiomics.settings import ExtractionSettings
+
+if TYPE_CHECKING:
+    from featurestore.schemas import Column
 
 FAMILIES = {
     "shape": "shape",
@@ -76,13 +79,13 @@ def names(settings: ExtractionSettings) -> tuple[str, ...]:
     return tuple(_definitions(settings))
 
 
-def columns(settings: ExtractionSettings) -> tuple[Column, ...]:
+def columns(settings: ExtractionSettings) -> "tuple[Column, ...]":
     """Returns the features as declared columns with unit, description and IBSI code."""
     words = images(settings)
     return tuple(_column(name, definition, words) for name, definition in _definitions(settings).items())
 
 
-def columns_of_phases(by_phase: Iterable[ExtractionSettings]) -> tuple[Column, ...]:
+def columns_of_phases(by_phase: Iterable[ExtractionSettings]) -> "tuple[Column, ...]":
     """Returns the union of the columns of several settings, in the order in which they first occur."""
     united: dict[str, Column] = {}
     for settings in by_phase:
@@ -143,7 +146,10 @@ def _lbp3d_images(now: dict[str, object]) -> dict[str, str]:
     return {**named, "lbp-3D-k": "image of local binary patterns in 3D, kurtosis"}
 
 
-def _column(name: str, definition: FeatureDefinition, words: dict[str, str]) -> Column:
+def _column(name: str, definition: FeatureDefinition, words: dict[str, str]) -> "Column":
+    # Arrow takes memory and time to load: who only extracts needs names, and no columns.
+    from featurestore.schemas import Column
+
     image = name.split("_", 1)[0]
     what = f"{_spelled(definition.feature)} ({FAMILIES[definition.family]})"
     place = "of the region" if definition.family.startswith("shape") else f"on the {words[image]}"

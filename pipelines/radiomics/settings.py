@@ -4,12 +4,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from featurestore.errors import InputError
 from featurestore.fingerprints import digest
-from pipelines.params import in_key_order
-from pipelines.params.data import ExtractionSection
-from pipelines.params.plain_yaml import PlainYamlError, read_plain_yaml
 from pipelines.radiomics.checking import SECTIONS, complaints
 from pipelines.radiomics.definitions import (
     FEATURE_CLASSES,
@@ -20,6 +18,9 @@ from pipelines.radiomics.definitions import (
     feature_names,
     override_keys,
 )
+
+if TYPE_CHECKING:
+    from pipelines.params.data import ExtractionSection
 
 LOG_REACH_SIGMA = 24.0
 """Beyond 24 σ even an edge of 3,000 HU leaves no float32 unit of ITK's recursive Gaussian's answer."""
@@ -196,7 +197,7 @@ class ExtractionSettings:
         return float(self.effective(image_type)[key])  # type: ignore[arg-type]
 
 
-def settings_by_phase(section: ExtractionSection, phases: Sequence[str], root: Path) -> dict[str, ExtractionSettings]:
+def settings_by_phase(section: "ExtractionSection", phases: Sequence[str], root: Path) -> dict[str, ExtractionSettings]:
     """Returns the settings of each phase: the default with the phase's own keys laid over it, all in order of keys.
 
     Args:
@@ -207,6 +208,9 @@ def settings_by_phase(section: ExtractionSection, phases: Sequence[str], root: P
     Raises:
         SettingsError: The settings of a phase are not legal, or a file they name is not there.
     """
+    # The models of the whole of params.yaml: who only extracts does not need them.
+    from pipelines.params import in_key_order
+
     default = _resolved(section.default, root, "extraction.default")
     return {
         phase: ExtractionSettings.from_mapping(
@@ -238,6 +242,8 @@ def _resolved(content: Mapping[str, object], root: Path, where: str) -> Mapping[
 
 
 def _read_yaml(path: Path) -> object:
+    from pipelines.params.plain_yaml import PlainYamlError, read_plain_yaml
+
     try:
         return read_plain_yaml(path)
     except FileNotFoundError as error:

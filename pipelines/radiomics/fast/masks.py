@@ -141,8 +141,8 @@ def _bounds(plane, words, label):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def _is_any(words):  # type: ignore[no-untyped-def]
     found = np.uint64(0)
-    for word in words:
-        found |= word
+    for i in range(len(words)):  # the compiler vectorizes this, and not the words by themselves
+        found |= words[i]
     return found != 0
 
 

@@ -15,7 +15,7 @@ from pipelines.radiomics.fast.dicom_folder import open_series
 from pipelines.radiomics.fast.layouts import Layout, layout_of
 from pipelines.radiomics.fast.picture import Index, Picture, header_of, picture_of
 from pipelines.radiomics.fast.problems import NotAVolumeError, TooLargeError, UnreadableError
-from pipelines.radiomics.fast.streams import decoded_slices
+from pipelines.radiomics.fast.streams import decoded_slices, lent
 
 LARGEST_BYTES = 1 << 33
 """Voxels beyond it are not read."""
@@ -65,7 +65,7 @@ def _decoded(path: Path, layout: Layout, header: sitk.Image, shape: Index) -> Pi
         return decoded_slices(path, shape, layout.dtype, (layout.offset, layout.start), (first, last))
 
     def load(first: Index, last: Index) -> NDArray[np.generic]:
-        box = np.empty([b - a for a, b in zip(first, last, strict=True)], dtype=layout.dtype)
+        box = lent([b - a for a, b in zip(first, last, strict=True)], layout.dtype)
         for at, whole in enumerate(walk(first[0], last[0])):
             box[at] = whole[first[1] : last[1], first[2] : last[2]]
         return box

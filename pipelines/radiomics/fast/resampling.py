@@ -15,6 +15,7 @@ from pipelines.radiomics.fast.problems import TooLargeError, TooThinError
 SPLINE_REACH = 26
 # ITK's spline reads beyond its memory where an axis has two voxels, and gives other values every time.
 SPLINE_TOO_THIN = 2
+MASK_MARGIN = 2  # voxels behind the region that belong to others, for the nearest of them to be found
 # The resampled image and mask and their first copies; what would take more is refused before it is allocated.
 BYTES_A_VOXEL = 16
 LIMIT_BYTES = 8 * 2**30
@@ -85,10 +86,19 @@ def resample(
     resampler.SetOutputPixelType(part.GetPixelID())
     resampler.SetInterpolator(kind)
     resampled = resampler.Execute(part)
-    outline = mask.image()
+    outline = _begun(mask, region) if mask.source is None else mask.source
     resampler.SetOutputPixelType(outline.GetPixelID())
     resampler.SetInterpolator(sitk.sitkNearestNeighbor)
     return resampled, resampler.Execute(outline)
+
+
+def _begun(mask: Picture, region: BoxedRegion) -> sitk.Image:
+    """Returns the mask from its first voxel to behind the region.
+
+    Its origin stays, and with it every position to the last bit; beyond its end the resampler takes 0, no label.
+    """
+    last = np.minimum(np.array(region.upper) + MASK_MARGIN, mask.shape)
+    return mask.part(np.ascontiguousarray(mask.load((0, 0, 0), as_index(last))), (0, 0, 0))
 
 
 def _check_memory(target: Target) -> None:

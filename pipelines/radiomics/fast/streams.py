@@ -1,8 +1,11 @@
 """Compressed and plain files as streams of voxels: read no further than needed, into memory that is reused."""
 
 import gzip
+import math
+import sys
+import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -16,6 +19,32 @@ _SPARSE = 64
 """Files that are compressed to less than one part in so many are long repeats, as masks are."""
 _READ_BYTES = 1 << 17
 _CHUNK_BYTES = 1 << 18  # what is discarded passes through a buffer that stays in the cache
+
+_KEPT_BYTES = 1 << 26  # memory for a larger box is given back
+
+
+class _Spare(threading.local):
+    memory: NDArray[np.uint8] = np.empty(0, dtype=np.uint8)
+
+
+_spare = _Spare()
+
+
+def lent(shape: Sequence[int], dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
+    """Returns memory for a box: that of the one before where nobody holds it, since fresh pages cost time.
+
+    Args:
+        shape: Size of the box.
+        dtype: Type of its voxels.
+    """
+    n_bytes = math.prod(shape) * dtype.itemsize
+    memory = _spare.memory
+    # Every view refers to the memory itself; without any, the attribute, the name here and the call's argument do.
+    if n_bytes > len(memory) or sys.getrefcount(memory) > 3:
+        memory = np.empty(n_bytes, dtype=np.uint8)
+        if n_bytes <= _KEPT_BYTES:
+            _spare.memory = memory
+    return memory[:n_bytes].view(dtype).reshape(shape)
 
 
 @contextmanager
