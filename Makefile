@@ -57,7 +57,6 @@ types: $(STAMP) ## mypy
 check: lint types test ## everything that CI runs
 
 docs: $(STAMP) ## the documentation as a site in build/site, every link checked
-	$(BIN)/pip install --quiet --disable-pip-version-check "mkdocs-material>=9.6,<10"
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench-store: $(STAMP) ## time the store beside pyarrow, CSV and Feast; writes its part of docs/performance.md
