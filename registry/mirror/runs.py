@@ -60,8 +60,8 @@ def write_run(client: Any, experiment_id: str, content: RunContent, known: Any |
         client.log_inputs(run_id, [_dataset_input(note) for note in content.datasets])
         for trial in content.trials:
             _write_trial(client, experiment_id, run_id, trial)
-    client.set_tag(run_id, HASH_TAG, sha)
     client.set_terminated(run_id)
+    client.set_tag(run_id, HASH_TAG, sha)  # last: it says that all before it was done
     return run_id, True
 
 
@@ -80,8 +80,8 @@ def write_page(client: Any, experiment_id: str, page: Path) -> bool:
         else client.create_run(experiment_id, run_name="study page", tags=tags).info.run_id
     )
     client.log_artifact(run_id, str(page))
-    client.set_tag(run_id, HASH_TAG, sha)
     client.set_terminated(run_id)
+    client.set_tag(run_id, HASH_TAG, sha)  # last: it says that all before it was done
     return True
 
 

@@ -24,6 +24,7 @@ from tests.contract.test_registry_crash import STEPS, step
 from tests.killed import killed, ready, whole
 
 KILLS = int(os.environ.get("RADMILL_KILLS", "2"))
+SEED = int(os.environ.get("RADMILL_SEED", "7"))
 NAME = "crash"
 BEFORE = 3
 """Events that the study begins with."""
@@ -79,7 +80,7 @@ def test_a_killed_command_leaves_a_window_that_the_next_one_completes(begun: Pat
     # the window keeps absolute paths: every copy lies in the same place
     kept, study = Path(shutil.move(begun, tmp_path / "kept")), begun
     shutil.copytree(kept, study)
-    took, draw, cut_short = whole(context, go_on, (study,)), random.Random(7), 0
+    took, draw, cut_short = whole(context, go_on, (study,)), random.Random(SEED), 0
     wanted = afresh(context, study)
     assert [verb for verb, *_ in wanted["events"]] == ["register", "register", "promote", *STEPS]
     assert len(wanted["versions"]) == 3
