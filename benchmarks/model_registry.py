@@ -36,6 +36,7 @@ from threadpoolctl import threadpool_limits
 from featurestore.files import write_bytes, write_json
 from featurestore.schemas import Column
 from featurestore.training_sets import TrainingSet
+from pipelines.models.estimators import estimator_arrays
 from pipelines.models.resnet import NetworkSpec
 from pipelines.record import installed
 from registry import lifecycle
@@ -77,25 +78,11 @@ def manifest(name: str, estimator: str, n: int, training_set: str = "0" * 64) ->
     }
 
 
-def arrays_of(pipeline: Pipeline) -> dict[str, Any]:
+def arrays_of(name: str, pipeline: Pipeline) -> dict[str, Any]:
     scale, pca, last = (step for _, step in pipeline.steps)
     found = {"scale.mean": scale.mean_, "scale.sd": scale.scale_, "pca.mean": pca.mean_}
     found["pca.components"] = pca.components_
-    if isinstance(last, LogisticRegression):
-        return found | {"lr.coef": last.coef_[0], "lr.intercept": last.intercept_}
-    if isinstance(last, MLPClassifier):
-        layers = list(zip(last.coefs_, last.intercepts_, strict=True))
-        weights = {f"mlp.weight.{i}": weight for i, (weight, _) in enumerate(layers)}
-        return found | weights | {f"mlp.bias.{i}": bias for i, (_, bias) in enumerate(layers)}
-    trees = [tree.tree_ for tree in last.estimators_]
-    return found | {
-        "rf.start": np.cumsum([0, *(tree.node_count for tree in trees)]),
-        "rf.left": np.concatenate([tree.children_left for tree in trees]),
-        "rf.right": np.concatenate([tree.children_right for tree in trees]),
-        "rf.feature": np.concatenate([tree.feature for tree in trees]),
-        "rf.threshold": np.concatenate([tree.threshold for tree in trees]),
-        "rf.value": np.concatenate([tree.value[:, 0, 1] / tree.value[:, 0].sum(axis=1) for tree in trees]),
-    }
+    return found | estimator_arrays(name, last)
 
 
 def kinds(folder: Path, rounds: int) -> dict[str, Any]:
@@ -110,7 +97,7 @@ def kinds(folder: Path, rounds: int) -> dict[str, Any]:
     found = {}
     for name, estimator in estimators.items():
         pipeline = Pipeline([("scale", StandardScaler()), ("pca", PCA(COMPONENTS)), ("model", estimator)]).fit(X, y)
-        own, target = arrays_of(pipeline), folder / name / "package"
+        own, target = arrays_of(name, pipeline), folder / name / "package"
         told = manifest(name, name, FEATURES)
         save = median(rounds, lambda t=target, m=told, a=own: save_package(t, m, a, X[:8], "# card\n"))
         digest = save_package(target, told, own, X[:8], "# card\n")

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from proofs.fuzz_child import KINDS, groups_of, kind_of
-from proofs.fuzz_roads import CRASH, FAULTS, HANG, ROOT
+from proofs.fuzz_roads import CRASH, FAULTS, HANG
+from tests.ct_settings import ROOT
 
 COUNT, SEED, CHUNK = 2600, 20240501, 300
 STILL_S = 300.0

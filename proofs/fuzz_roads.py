@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import SimpleITK as sitk
-import yaml
 
 from featurestore.errors import CaseError, InputError
 from featurestore.tables import read_frame
@@ -29,8 +28,8 @@ from pipelines.runner import SerialRunner
 from pipelines.workspace import Workspace
 from proofs.fuzz_base import Bytes, Place, dicom_patient, nifti_patient
 from proofs.fuzz_readers import NoOtherReaderError, differences, seen_by_others
+from tests.ct_settings import ct_settings
 
-ROOT = Path(__file__).resolve().parent.parent
 CENTER = "alpha"
 KEY = bytes(range(32))
 GOOD = ("G-0001", "G-0002", "G-0003")
@@ -201,18 +200,8 @@ def undisturbed(folder: str) -> Mapping[str, tuple[Any, ...]]:
 @cache
 def params() -> Params:
     """Returns the settings of the study."""
-    settings = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    settings = ct_settings()
     settings["centers"] = {"development": {CENTER: {"key_id": key_id(KEY)}}, "external": {}}
-    settings["phases"] = {"ct": {"series_description": "(?i)ct"}}
-    settings["cohort"] = {}
-    settings["ingest"] = {
-        "roi": {"name": "tumor", "pattern": "(?i)gtv", "label": 1},
-        "clinical": {"age": {"kind": "number", "minimum": 0, "maximum": 120}, "sex": {"kind": "text"}},
-    }
-    settings["margin"] = {"mm": 2.0, "voxels": 2}
-    settings["services"] = {"ct": {"phases": ["ct"]}}
-    settings["models"] = {"model": {"service": "ct", "estimator": "lr"}}
-    settings["deep"], settings["fusion"] = {}, {}
     return parse_params(settings)
 
 

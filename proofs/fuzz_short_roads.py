@@ -21,7 +21,8 @@ from pipelines.scoring.house import read_house_rules
 from pipelines.workspace import Workspace
 from proofs.fuzz_base import Place
 from proofs.fuzz_readers import NoOtherReaderError, Seen, differences, seen_by_others, seen_volume
-from proofs.fuzz_roads import LEFT, ROOT, WRONG, Ending, bounded, left, tree
+from proofs.fuzz_roads import LEFT, WRONG, Ending, bounded, left, tree
+from tests.ct_settings import ROOT
 
 VOLUMES = (".nii.gz", ".nii", ".nrrd")
 

@@ -22,8 +22,8 @@ from pipelines.ingest.summary import IngestSummary
 from pipelines.params import Params, load_params
 from pipelines.runner import CaseOutcome, CaseTask, SerialRunner
 from pipelines.workspace import Role, Workspace
+from tests.ct_settings import ct_settings
 
-ROOT = Path(__file__).resolve().parents[2]
 SHAPE = (12, 20, 24)  # z, y, x
 SPACING = (1.0, 1.0, 2.0)  # x, y, z
 LABELS = ("0", "3+")
@@ -155,23 +155,21 @@ class Cohort:
 @pytest.fixture
 def cohort(tmp_path: Path) -> Cohort:
     """An empty study with one development center `alpha`."""
-    settings = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    settings = ct_settings()
     settings["centers"] = {"development": {"alpha": {}}, "external": {}}
-    settings["phases"] = {"ct": {"series_description": "(?i)ct"}, "mr": {"series_description": "(?i)mr"}}
-    settings["phases"]["mr"]["required"] = False
+    settings["phases"]["mr"] = {"series_description": "(?i)mr", "required": False}
     settings["cohort"] = {"include": [{"column": "age", "minimum": 18, "reason": "adults"}]}
-    settings["ingest"] = {
-        "roi": {"name": "tumor", "pattern": "(?i)gtv", "label": 1},
-        "clinical": {"age": {"kind": "number", "minimum": 0, "maximum": 120}, "sex": {"kind": "text"}},
-    }
-    settings["margin"] = {"mm": 2.0, "voxels": 2}
-    settings["services"] = {"ct": {"phases": ["ct"]}}
-    settings["models"] = {"model": {"service": "ct", "estimator": "lr"}}
-    settings["deep"], settings["fusion"] = {}, {}
     made = Cohort(root=tmp_path / "study", settings=settings)
     made.root.mkdir()
     made.save()
     return made
+
+
+@pytest.fixture
+def sound(cohort):
+    """A cohort with one sound patient, so that every test sees that he is processed."""
+    cohort.nifti("alpha", "P-0001", ("ct",))
+    return cohort
 
 
 @pytest.fixture

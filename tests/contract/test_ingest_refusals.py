@@ -8,8 +8,6 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 
-from featurestore.tables import read_frame
-
 
 def row(cohort, code: str) -> dict:
     qc = cohort.table("qc")
@@ -20,13 +18,6 @@ def row(cohort, code: str) -> dict:
 
 def others_are_fine(cohort, n: int = 1) -> bool:
     return cohort.table("qc")["status"].eq("ok").sum() >= n and len(cohort.table("cases")) >= n
-
-
-@pytest.fixture
-def sound(cohort):
-    """A cohort with one sound patient, so that every test sees that he is processed."""
-    cohort.nifti("alpha", "P-0001", ("ct",))
-    return cohort
 
 
 def test_empty_mask(sound) -> None:
@@ -287,57 +278,6 @@ def test_files_that_are_no_image_are_counted(sound) -> None:
     summary = sound.run()
     assert summary.centers["alpha"].ignored == 2
     assert summary.total("ok") == 1
-
-
-def test_rejected_by_hand(sound) -> None:
-    """The table of rejections is no input of the stage graph; intake carries its hash there."""
-    sound.nifti("alpha", "P-0002")
-    sound.settings["cohort"]["rejected"] = "rejected.csv"
-    sound.save()
-    rejected = sound.root / "rejected.csv"
-    rejected.write_text("center,patient_id,phase,reason\nalpha,P-0002,mr,P-0002 moved during the scan\n")
-    sound.run()
-    found = row(sound, "excluded")
-    assert (found["phase"], found["message"]) == ("mr", "… moved during the scan")
-    before = read_frame(sound.workspace.intake("development"))
-    rejected.write_text("center,patient_id,reason\nalpha,P-0002,no consent\n")
-    sound.take_in()
-    assert not before.equals(read_frame(sound.workspace.intake("development")))
-    sound.read()
-    assert sound.table("qc")["message"].eq("no consent").sum() == 2
-    assert len(sound.table("clinical")) == 1
-
-
-def test_withdrawn_patient_is_in_no_table_and_does_not_come_back(sound, spy) -> None:
-    sound.nifti("alpha", "P-0002")
-    sound.run()
-    gone = set(sound.table("cases").query("phase == 'mr'")["case_id"])
-    sound.settings["cohort"]["withdrawn"] = sorted(gone)
-    sound.save()
-    for _ in range(2):
-        sound.run(spy)
-        for name, content in sound.snapshot().items():
-            assert not any(case in name or case.encode() in content for case in gone), name
-        for table in ("cases", "acquisition", "clinical", "qc", "outcomes"):
-            assert not gone & set(sound.table(table)["case_id"])
-            assert len(sound.table(table)) == 1
-    assert spy.names == []
-    assert sound.snapshot() == sound.rebuilt()
-
-
-def test_withdrawal_needs_no_raw_data(sound) -> None:
-    sound.nifti("alpha", "P-0002")
-    sound.run()
-    gone = set(sound.table("cases").query("phase == 'mr'")["case_id"])
-    shutil.rmtree(sound.root / "data" / "raw")
-    sound.settings["cohort"]["withdrawn"] = sorted(gone)
-    sound.save()
-    sound.run()
-    for table in ("cases", "acquisition", "clinical", "qc", "outcomes"):
-        assert not gone & set(sound.table(table)["case_id"])
-    stored = [path.name for path in (sound.root / "data" / "cases").rglob("*") if path.is_file()]
-    assert len(stored) == 3
-    assert not any(name.startswith(tuple(gone)) for name in stored)
 
 
 def test_full_disk_fails_the_case_and_is_tried_again(sound, monkeypatch) -> None:

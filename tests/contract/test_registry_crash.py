@@ -50,16 +50,20 @@ def go_on(study: Path) -> None:
         step(study, number)
 
 
-@pytest.fixture(scope="module")
-def begun(empty_study: Path, tmp_path_factory: pytest.TempPathFactory, candidates: Any) -> Path:
-    """A study with two registered versions, the first of them champion, and a third candidate."""
-    study = Path(shutil.copytree(empty_study, tmp_path_factory.mktemp("registry") / "study"))
+def begin(study: Path, candidates: Any) -> Path:
+    """Registers two versions, promotes the first, and writes a third candidate."""
     registry = Registry(study)
     for seed, name in enumerate(("first", "second")):
         registry.register(name, *candidates.write(study, name, seed), candidates.metrics(), "a test")
     registry.promote("first", {})
     candidates.write(study, "third", 2)
     return study
+
+
+@pytest.fixture(scope="module")
+def begun(empty_study: Path, tmp_path_factory: pytest.TempPathFactory, candidates: Any) -> Path:
+    """A study with two registered versions, the first of them champion, and a third candidate."""
+    return begin(Path(shutil.copytree(empty_study, tmp_path_factory.mktemp("registry") / "study")), candidates)
 
 
 def test_a_killed_event_is_completed_and_none_is_lost_or_doubled(begun: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from registry.lifecycle import Registry
 from registry.mirror import mirror
 from registry.mirror.aliases import HEAD_TAG
 from registry.mirror.place import connection, own_uri
-from tests.contract.test_registry_crash import STEPS, step
+from tests.contract.test_registry_crash import STEPS, begin, step
 from tests.killed import killed, ready, whole
 
 KILLS = int(os.environ.get("RADMILL_KILLS", "2"))
@@ -65,12 +65,7 @@ def seen(study: Path) -> Seen:
 @pytest.fixture(scope="module")
 def begun(empty_study: Path, tmp_path_factory: pytest.TempPathFactory, candidates: Any) -> Path:
     """A study with two registered versions, the first of them champion, shown in its window, and a third candidate."""
-    study = Path(shutil.copytree(empty_study, tmp_path_factory.mktemp("window") / "study"))
-    registry = Registry(study)
-    for seed, name in enumerate(("first", "second")):
-        registry.register(name, *candidates.write(study, name, seed), candidates.metrics(), "a test")
-    registry.promote("first", {})
-    candidates.write(study, "third", 2)
+    study = begin(Path(shutil.copytree(empty_study, tmp_path_factory.mktemp("window") / "study")), candidates)
     whole(ready(*MODULES), fill, (study,))
     return study
 
