@@ -1,34 +1,55 @@
-"""The Dask runner: worker processes that start with the first case, and end with the block that opened them."""
+"""The Dask runner: workers that are there with the first case, and given back with the block that asked for them."""
 
 import importlib.util
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
 
-from pipelines.execution.pool import LocalPool
-from pipelines.execution.problems import NotEnoughMemoryError
-from pipelines.execution.window import Window, Work
+from pipelines.execution.problems import NoDaskError
+from pipelines.execution.window import Pool, Window
+from pipelines.execution.work import Work
 from pipelines.params.operation import ClusterSection
 from pipelines.runner import CaseOutcome, CaseTask, Runner, SerialRunner
 
-_WORKER_MB = 250.0
-"""What a warm worker holds before its first case: Python, Dask, SimpleITK and an engine."""
+Tell = Callable[[str], None]
+
+POOLS = {
+    "local": "pipelines.execution.pool:local_pool",
+}
+"""Where the function is that makes a pool of each `cluster.kind`; a new kind is a line here."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a pool needs to know beside `cluster`.
+
+    Args:
+        root: The study's folder, which relative paths of `cluster` start from.
+        tell: Is told what a person should know while cases run, such as a worker that is not used.
+    """
+
+    root: Path
+    tell: Tell
 
 
 class DaskRunner:
-    """Runs cases in worker processes of this machine.
+    """Runs cases in worker processes.
 
     Args:
-        cluster: How many workers, how much memory, how many cases in flight, and when one is given up.
+        cluster: Which workers, how many cases in flight, and when one is given up.
+        around: What their pool needs besides.
     """
 
-    def __init__(self, cluster: ClusterSection) -> None:
+    def __init__(self, cluster: ClusterSection, around: Surroundings) -> None:
         self._cluster = cluster
-        self._pool: LocalPool | None = None
+        self._around = around
+        self._pool: Pool | None = None
 
     @property
     def is_started(self) -> bool:
-        """Whether worker processes were needed so far."""
+        """Whether workers were needed so far."""
         return self._pool is not None
 
     def run(self, work: Work, tasks: Sequence[CaseTask]) -> Iterator[CaseOutcome]:
@@ -36,61 +57,50 @@ class DaskRunner:
 
         Args:
             work: A function that the workers can import.
-            tasks: The cases; with none, no process is started.
+            tasks: The cases; with none, nothing is started.
         """
-        memory_bytes = self._memory_bytes()
-        fitting = []
-        for task in tasks:
-            if task.memory_mb + _WORKER_MB > memory_bytes / 1e6:
-                yield CaseOutcome(task=task, error=_too_large(task, memory_bytes))
-            else:
-                fitting.append(task)
-        if not fitting:
+        if not tasks:
             return
         if self._pool is None:
-            self._pool = LocalPool(n_workers(self._cluster), memory_bytes)
+            self._pool = make_pool(self._cluster, self._around)
         window = Window(self._pool, work, size=self._cluster.window, timeout_s=self._cluster.timeout_s)
-        yield from window.run(fitting)
+        yield from window.run(tasks)
 
     def close(self) -> None:
-        """Ends the workers."""
+        """Gives the workers back."""
         if self._pool is not None:
             self._pool.close()
             self._pool = None
 
-    def _memory_bytes(self) -> int:
-        total = int(self._cluster.memory_gb * 1e9) or machine_memory_bytes()
-        return total // n_workers(self._cluster)
-
 
 @contextmanager
-def open_runner(cluster: ClusterSection) -> Iterator[Runner]:
+def open_runner(cluster: ClusterSection, root: Path | None = None, tell: Tell | None = None) -> Iterator[Runner]:
     """Yields what runs cases: worker processes where Dask is installed, else this process.
 
-    Nothing is started before the first case; all workers are gone when the block ends, however it ends.
+    Nothing is started before the first case; all workers are gone or given back when the block ends, however it ends.
+
+    Args:
+        cluster: Where work runs.
+        root: The study's folder; the current one when left out.
+        tell: Is told what a person should know while cases run.
+
+    Raises:
+        NoDaskError: Work shall run elsewhere, and there is no Dask.
     """
     if importlib.util.find_spec("distributed") is None:
+        if cluster.kind != "local":
+            raise NoDaskError("the package distributed is missing", where=f"cluster.kind {cluster.kind}")
         yield SerialRunner()
         return
-    runner = DaskRunner(cluster)
+    runner = DaskRunner(cluster, Surroundings(root or Path.cwd(), tell or (lambda _: None)))
     try:
         yield runner
     finally:
         runner.close()
 
 
-def n_workers(cluster: ClusterSection) -> int:
-    """Returns how many worker processes there are: as set, else one less than cores, and at least one."""
-    return cluster.workers or max(1, len(os.sched_getaffinity(0)) - 1)
-
-
-def machine_memory_bytes() -> int:
-    """Returns the memory this process may use: the machine's, or less in a container."""
-    from distributed.system import MEMORY_LIMIT
-
-    return int(MEMORY_LIMIT)
-
-
-def _too_large(task: CaseTask, memory_bytes: int) -> NotEnoughMemoryError:
-    need, have = (task.memory_mb + _WORKER_MB) / 1e3, memory_bytes / 1e9
-    return NotEnoughMemoryError(f"needs about {need:.1f} GB, a worker has {have:.1f} GB", where=task.name)
+def make_pool(cluster: ClusterSection, around: Surroundings) -> Pool:
+    """Returns the workers of a `cluster.kind`."""
+    module, name = POOLS[cluster.kind].split(":")
+    made: Pool = getattr(import_module(module), name)(cluster, around)
+    return made

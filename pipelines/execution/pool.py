@@ -10,8 +10,13 @@ from multiprocessing import current_process
 from typing import Any
 
 from pipelines.execution.problems import ClusterError, MainGuardError
+from pipelines.execution.window import Member
+from pipelines.params.operation import ClusterSection
 
 _START_TIMEOUT_S = 60.0
+
+_RETURN_S = 120.0
+"""How long workers may take to come back before the run is given up."""
 
 _CONFIG = {
     "distributed.scheduler.allowed-failures": 0,
@@ -37,6 +42,24 @@ _PATIENCE = {"distributed.deploy.lost-worker-timeout": "1000 days"}
 back. Dask reads it when a worker is lost, so it holds as long as the pool does."""
 
 
+def local_pool(cluster: ClusterSection, _: object) -> "LocalPool":
+    """Returns worker processes as set."""
+    total = int(cluster.memory_gb * 1e9) or machine_memory_bytes()
+    return LocalPool(n_workers(cluster), total // n_workers(cluster))
+
+
+def n_workers(cluster: ClusterSection) -> int:
+    """Returns how many processes of this machine work: as set, else one less than cores, and at least one."""
+    return cluster.workers or max(1, len(os.sched_getaffinity(0)) - 1)
+
+
+def machine_memory_bytes() -> int:
+    """Returns the memory this process may use: the machine's, or less in a container."""
+    from distributed.system import MEMORY_LIMIT
+
+    return int(MEMORY_LIMIT)
+
+
 class LocalPool:
     """Worker processes on this machine.
 
@@ -55,12 +78,19 @@ class LocalPool:
         self._refuse_to_nest()
         self._patience = _patience()
         self.client, self._cluster = self._start()
-        self.names = tuple(str(key) for key in self._cluster.workers)
+        self.patience_s = _RETURN_S
 
-    def addresses(self) -> dict[str, str]:
-        """Returns where each worker can be reached now, by its name; one that is being restarted is left out."""
+    def members(self) -> dict[str, Member]:
+        """Returns the workers by name; one that is being restarted is left out."""
         workers = self.client.scheduler_info(n_workers=-1)["workers"]
-        return {str(worker["name"]): address for address, worker in workers.items()}
+        return {
+            str(worker["name"]): Member(address=address, life=address, memory_bytes=self.memory_bytes)
+            for address, worker in workers.items()
+        }
+
+    def absence(self) -> str:
+        """Says nothing more: they should be there."""
+        return ""
 
     def kill(self, name: str) -> None:
         """Ends a worker at once; its guardian starts another under the same name."""

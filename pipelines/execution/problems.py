@@ -1,6 +1,6 @@
 """How the work on a case can end badly from outside: one class, one code and one remedy per cause."""
 
-from featurestore.errors import CaseError, FaultError
+from featurestore.errors import CaseError, FaultError, InputError
 
 
 class WorkerDiedError(CaseError):
@@ -31,6 +31,12 @@ class ClusterError(FaultError):
     """The worker processes cannot be started or do not come back."""
 
     default_remedy = "run `radmill doctor`; with cluster.workers: 1 the least is asked of the machine"
+
+
+class NoDaskError(InputError):
+    """Work shall be done elsewhere, and Dask is not installed."""
+
+    default_remedy = "pip install 'radmill[study]', or set cluster.kind to local"
 
 
 class MainGuardError(FaultError):

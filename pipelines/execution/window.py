@@ -2,64 +2,94 @@
 
 A worker has one case at a time. Handing it the next one early would save some milliseconds, but compiled code that
 never returns silences its whole process, and nobody could tell then which of the two cases it was.
+
+Workers come and go while it runs: one that appears gets cases, one that vanishes has its case tried again.
 """
 
 import queue
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pipelines.execution.problems import CaseTimeoutError, ClusterError, WorkerDiedError
-from pipelines.runner import CaseFailedError, CaseOutcome, CaseTask, Receipt, attempt
-
-Work = Callable[..., Receipt]
+from pipelines.execution.problems import CaseTimeoutError, ClusterError, NotEnoughMemoryError, WorkerDiedError
+from pipelines.execution.work import STRANDED, Flight, Slot, Work, fetched, isolated
+from pipelines.runner import CaseOutcome, CaseTask
 
 _LOOK_S = 1.0
-"""How often the driver looks whether workers are still there."""
+"""How often the driver looks which workers there are."""
 
-_FETCH_S = 30.0
-"""How long a finished worker may take to hand over its receipt."""
+WORKER_MB = 250.0
+"""What a warm worker holds before its first case: Python, Dask, SimpleITK and an engine."""
 
-_RETURN_S = 120.0
-"""How long workers may take to come back before the run is given up."""
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """A worker that may be given cases.
+
+    Args:
+        address: Where it can be reached.
+        life: Another one after each restart, whether or not the address changed.
+        memory_bytes: What it may use before it is ended.
+    """
+
+    address: str
+    life: str
+    memory_bytes: int
 
 
 class Pool(Protocol):
-    """Worker processes under names, reached through a Dask client."""
+    """Worker processes under names, reached through a Dask client.
 
-    client: Any
-    names: tuple[str, ...]
+    Args:
+        patience_s: How long there may be no worker before a run is given up.
+    """
 
-    def addresses(self) -> dict[str, str]:
-        """Returns where each worker can be reached now, by its name."""
+    patience_s: float
+
+    @property
+    def client(self) -> Any:
+        """The client; another one after a connection was made anew."""
+        ...
+
+    def members(self) -> dict[str, Member] | None:
+        """Returns the workers that may be given cases now, by name; nothing while that cannot be known."""
         ...
 
     def kill(self, name: str) -> None:
-        """Ends a worker at once; another takes its name."""
+        """Ends a worker at once, without waiting for it; another takes its name or a name of its own."""
+        ...
+
+    def absence(self) -> str:
+        """Says why there is no worker, for the message that gives a run up."""
+        ...
+
+    def close(self) -> None:
+        """Gives back all that was taken; no case is left with a worker."""
         ...
 
 
-@dataclass(eq=False)
-class _Flight:
-    """A case at work since `start`."""
+class _Tasks:
+    """Cases still to be handed out: those put back first, then the others as they come."""
 
-    task: CaseTask
-    slot: "_Slot"
-    future: Any
-    start: float
-    is_alone: bool
+    def __init__(self, tasks: Iterable[CaseTask]) -> None:
+        self._source = iter(tasks)
+        self._waiting: deque[CaseTask] = deque()
 
+    def head(self) -> CaseTask | None:
+        """Returns the next one, which stays the next one."""
+        if not self._waiting:
+            self._waiting.extend(task for task in [next(self._source, None)] if task is not None)
+        return self._waiting[0] if self._waiting else None
 
-@dataclass(eq=False)
-class _Slot:
-    """One worker and its case; `left` is where it was when it was lost."""
+    def drop(self) -> None:
+        """Takes the head away."""
+        self._waiting.popleft()
 
-    name: str
-    address: str | None
-    left: str | None = None
-    flight: _Flight | None = None
+    def put_back(self, task: CaseTask) -> None:
+        """Makes a case the next one."""
+        self._waiting.appendleft(task)
 
 
 class Window:
@@ -75,47 +105,67 @@ class Window:
     def __init__(self, pool: Pool, work: Work, *, size: int, timeout_s: float) -> None:
         self._pool = pool
         self._work = work
+        self._size = size
         self._timeout_s = timeout_s
-        self._done: queue.SimpleQueue[_Flight] = queue.SimpleQueue()
-        addresses = pool.addresses()
-        self._slots = [_Slot(name, addresses.get(name)) for name in pool.names[:size]]
-        self._pending: deque[CaseTask] = deque()
+        self._done: queue.SimpleQueue[Flight] = queue.SimpleQueue()
+        self._slots: dict[str, Slot] = {}
+        self._tasks = _Tasks(())
         self._alone: deque[CaseTask] = deque()
         self._seen = self._working = time.monotonic()
+        self._moved = self._seen
+        self._is_reached = True
+        self._most_memory = 0
 
-    def run(self, tasks: Sequence[CaseTask]) -> Iterator[CaseOutcome]:
-        """Yields the outcome of each task once, as they end."""
-        self._pending.extend(tasks)
+    def run(self, tasks: Iterable[CaseTask]) -> Iterator[CaseOutcome]:
+        """Yields the outcome of each task once, as they end; a task is taken from `tasks` when a worker is free."""
+        self._tasks = _Tasks(tasks)
         try:
-            while self._pending or self._alone or self._flights():
-                self._fill()
+            yield from self._look()
+            while self._tasks.head() or self._alone or self._flights():
+                yield from self._fill()
                 yield from self._wait()
         finally:
             for flight in self._flights():
                 self._vacate(flight.slot)
 
-    def _flights(self) -> list[_Flight]:
-        return [slot.flight for slot in self._slots if slot.flight is not None]
+    def _flights(self) -> list[Flight]:
+        return [slot.flight for slot in self._slots.values() if slot.flight is not None]
 
-    def _free(self) -> list[_Slot]:
-        return [slot for slot in self._slots if slot.flight is None and slot.address is not None]
+    def _free(self) -> list[Slot]:
+        """Returns the workers that may be given a case, as many as the window has room for."""
+        room = self._size - len(self._flights())
+        free = [slot for slot in self._slots.values() if slot.flight is None and slot.address is not None]
+        return free[:room] if self._is_reached else []
 
-    def _fill(self) -> None:
+    def _fill(self) -> Iterator[CaseOutcome]:
         for slot in self._free():
-            if self._pending:
-                self._submit(self._pending.popleft(), slot, is_alone=False)
-        if self._alone and not self._pending and not self._flights():
-            for slot in self._free()[:1]:
+            yield from self._too_large()
+            task = self._tasks.head()
+            if task is not None and need_bytes(task) <= slot.memory_bytes:
+                self._tasks.drop()
+                self._submit(task, slot, is_alone=False)
+        if self._alone and not self._tasks.head() and not self._flights():
+            need = need_bytes(self._alone[0])
+            roomy = [slot for slot in self._free() if slot.memory_bytes >= min(need, self._most_memory)]
+            for slot in roomy[:1]:
                 self._submit(self._alone.popleft(), slot, is_alone=True)
 
-    def _submit(self, task: CaseTask, slot: _Slot, *, is_alone: bool) -> None:
+    def _too_large(self) -> Iterator[CaseOutcome]:
+        """Ends the cases at the head that no worker seen so far has the memory for."""
+        while (task := self._tasks.head()) is not None and need_bytes(task) > self._most_memory:
+            self._tasks.drop()
+            need, have = need_bytes(task) / 1e9, self._most_memory / 1e9
+            error = NotEnoughMemoryError(f"needs about {need:.1f} GB, a worker has {have:.1f} GB", where=task.name)
+            yield CaseOutcome(task=task, error=error)
+
+    def _submit(self, task: CaseTask, slot: Slot, *, is_alone: bool) -> None:
         future = self._pool.client.submit(isolated, self._work, task, workers=[slot.address], pure=False)
-        flight = _Flight(task, slot, future, time.monotonic(), is_alone)
-        slot.flight = flight
+        flight = Flight(task, slot, future, time.monotonic(), is_alone)
+        slot.flight, self._moved = flight, flight.start
         future.add_done_callback(lambda _: self._done.put(flight))
 
     def _wait(self) -> Iterator[CaseOutcome]:
-        is_short = any(slot.address is None for slot in self._slots)
+        is_short = any(slot.address is None for slot in self._slots.values()) or not self._slots
         now = time.monotonic()
         limits = [max(self._limit(flight) - now, 0.0) for flight in self._flights()]
         try:
@@ -128,28 +178,42 @@ class Window:
         if is_short or time.monotonic() - self._seen >= _LOOK_S:
             yield from self._look()
 
-    def _limit(self, flight: _Flight) -> float:
+    def _limit(self, flight: Flight) -> float:
         return flight.start + (flight.task.timeout_s or self._timeout_s)
 
-    def _settle(self, flight: _Flight) -> Iterator[CaseOutcome]:
-        outcome = _fetched(flight)
-        if outcome is None:
+    def _settle(self, flight: Flight) -> Iterator[CaseOutcome]:
+        outcome = fetched(flight)
+        if outcome is STRANDED:
+            self._strand(flight)
+        elif outcome is None:
             yield from self._lost(flight)
-            return
-        flight.slot.flight = None
-        flight.future.release()
-        yield outcome
+        else:
+            flight.slot.flight = None
+            flight.future.release()
+            yield outcome
+
+    def _strand(self, flight: Flight) -> None:
+        """The way to a worker was cut while it had a case: the case is the next one, and the worker starts anew."""
+        self._vacate(flight.slot)
+        flight.slot.is_stranded = True
+        if flight.is_alone:
+            self._alone.append(flight.task)
+        else:
+            self._tasks.put_back(flight.task)
 
     def _end_late(self) -> Iterator[CaseOutcome]:
         now = time.monotonic()
         for flight in [flight for flight in self._flights() if self._limit(flight) <= now]:
+            if not self._is_reached:  # its answer may be there, and cannot come
+                self._strand(flight)
+                continue
             self._vacate(flight.slot)
             self._pool.kill(flight.slot.name)
             limit_s = flight.task.timeout_s or self._timeout_s
             error = CaseTimeoutError(f"not done after {limit_s:g} s; its process was ended", where=flight.task.name)
             yield CaseOutcome(task=flight.task, error=error)
 
-    def _lost(self, flight: _Flight) -> Iterator[CaseOutcome]:
+    def _lost(self, flight: Flight) -> Iterator[CaseOutcome]:
         self._vacate(flight.slot)
         if not flight.is_alone:
             self._alone.append(flight.task)
@@ -157,47 +221,46 @@ class Window:
         message = "the process working on it ended, also when it was tried again alone"
         yield CaseOutcome(task=flight.task, error=WorkerDiedError(message, where=flight.task.name))
 
-    def _vacate(self, slot: _Slot) -> None:
-        flight, slot.flight = slot.flight, None
-        slot.left, slot.address = slot.address, None
+    def _vacate(self, slot: Slot) -> None:
+        flight = slot.flight
+        slot.leave()
         if flight is not None:
             self._pool.client.cancel([flight.future], force=True)
 
     def _look(self) -> Iterator[CaseOutcome]:
-        """Notices workers that are gone and workers that are back."""
+        """Notices workers that are gone, back, or new."""
         self._seen = time.monotonic()
-        addresses = self._pool.addresses()
-        for slot in self._slots:
-            current = addresses.get(slot.name)
-            if slot.flight is not None and current != slot.address:
-                yield from self._lost(slot.flight)
-            elif slot.address is not None and current is None:
-                slot.left = slot.address
-            slot.address = current if current != slot.left else None
-        if any(slot.address for slot in self._slots):
+        members = self._pool.members()
+        self._is_reached = members is not None
+        if members is not None:
+            for name in members:
+                self._slots.setdefault(name, Slot(name))
+            for slot in self._slots.values():
+                yield from self._follow(slot, members.get(slot.name))
+        there = [slot.memory_bytes for slot in self._slots.values() if slot.address is not None]
+        if self._is_reached and there:
             self._working = self._seen
-        elif self._seen - self._working > _RETURN_S:
-            raise ClusterError(f"no worker came back within {_RETURN_S:g} s")
+            if not self._flights() and self._seen - self._moved > self._pool.patience_s:
+                self._most_memory = max(there)  # the workers with more memory stay away
+        elif self._seen - self._working > self._pool.patience_s:
+            raise ClusterError(f"no worker came within {self._pool.patience_s:g} s{self._pool.absence()}")
+
+    def _follow(self, slot: Slot, member: Member | None) -> Iterator[CaseOutcome]:
+        life = member.life if member is not None else None
+        if slot.flight is not None and life != slot.life:
+            yield from self._lost(slot.flight)
+        elif slot.life is not None and life is None:
+            slot.leave()
+        if member is None or life == slot.left:
+            if member is not None and slot.is_stranded:
+                slot.is_stranded = False
+                self._pool.kill(slot.name)
+            return
+        slot.is_stranded = False
+        slot.address, slot.life, slot.memory_bytes = member.address, member.life, member.memory_bytes
+        self._most_memory = max(self._most_memory, member.memory_bytes)
 
 
-def isolated(work: Work, task: CaseTask) -> CaseOutcome:
-    """Runs one case in a worker; an attempt to leave the process is an error of the case."""
-    try:
-        return attempt(work, task)
-    except (SystemExit, KeyboardInterrupt) as error:
-        return CaseOutcome(task=task, error=CaseFailedError(f"{type(error).__name__}: {error}", where=task.name))
-
-
-def _fetched(flight: _Flight) -> CaseOutcome | None:
-    """Returns how a case ended; nothing when its worker is gone."""
-    from distributed import KilledWorker
-
-    future, task = flight.future, flight.task
-    if future.status in ("cancelled", "lost"):
-        return None
-    try:
-        return future.result(timeout=_FETCH_S)
-    except (KilledWorker, TimeoutError):
-        return None
-    except Exception as error:  # the function or its answer cannot travel
-        return CaseOutcome(task=task, error=CaseFailedError(f"{type(error).__name__}: {error}", where=task.name))
+def need_bytes(task: CaseTask) -> float:
+    """Returns the memory a worker must have for a case."""
+    return (task.memory_mb + WORKER_MB) * 1e6

@@ -1,8 +1,11 @@
 """Sections that decide what is let in, how new hospitals are scored, and where work runs."""
 
+import re
+from ipaddress import ip_address
+from pathlib import PurePosixPath
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from pipelines.params.base import Name, Section
 
@@ -116,17 +119,97 @@ class ScoringSection(Section):
     prometheus: str | None = Field(default=None, pattern=r"\.prom$")
 
 
+class TlsSection(Section):
+    """The files that prove who is who between this machine, the scheduler and the workers.
+
+    Args:
+        ca: The certificate of the authority that signed all of them; one made for this cluster alone, because whoever
+            has a certificate of it is let in.
+        certificate: This machine's certificate.
+        key: Its key, a file that only its owner may read.
+    """
+
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+
+    @field_validator("ca", "certificate", "key")
+    @classmethod
+    def _is_inside(cls, path: str) -> str:
+        if not PurePosixPath(path).is_absolute() and ".." in PurePosixPath(path).parts:
+            raise ValueError(f"{path} leads out of the study; give a path inside it, such as private/tls/, or from /")
+        return path
+
+
+class SlurmSection(Section):
+    """How workers are asked for from SLURM."""
+
+
+class KubernetesSection(Section):
+    """How workers are asked for from Kubernetes."""
+
+
 class ClusterSection(Section):
     """Where work runs. Nothing here changes a value, so no stage depends on it.
 
     Args:
-        workers: How many processes; 0 means one less than there are cores, and at least one.
+        kind: `local` are processes of this machine; `address` is a Dask scheduler that others started; `slurm` and
+            `kubernetes` ask for workers and give them back.
+        workers: How many processes of this machine; 0 means one less than there are cores, and at least one.
         memory_gb: How much memory all of them may use; 0 means what the machine has.
         window: How many cases are in flight.
         timeout_s: When one case is given up.
+        address: The scheduler, such as `tls://scheduler:8786`.
+        insecure: Allows a scheduler without TLS beyond this machine: whoever reaches its network can read the cases
+            and run programs in the name of those who started the workers.
+        tls: The certificates of a `tls://` address.
+        store: A place like `s3://bucket/prefix` for workers that share no files with this machine. Stored crops and
+            masks go there and are removed again; what hospitals sent never does, so ingest runs on this machine.
+        slurm: How workers are asked for from SLURM.
+        kubernetes: How workers are asked for from Kubernetes.
     """
 
+    kind: Literal["local", "address", "slurm", "kubernetes"] = "local"
     workers: int = Field(default=0, ge=0)
     memory_gb: float = Field(default=0, ge=0)
     window: int = Field(default=64, ge=1)
     timeout_s: float = Field(default=1800, gt=0)
+    address: str = ""
+    insecure: bool = False
+    tls: TlsSection = TlsSection()
+    store: str = ""
+    slurm: SlurmSection = SlurmSection()
+    kubernetes: KubernetesSection = KubernetesSection()
+
+    @model_validator(mode="after")
+    def _can_be_reached(self) -> "ClusterSection":
+        if self.store and not re.fullmatch(r"s3://[A-Za-z0-9.\-]+(/[A-Za-z0-9._\-/]*)?", self.store):
+            raise ValueError(
+                "store is no place like s3://bucket/prefix; the endpoint and credentials of another object store come "
+                "from the environment (AWS_ENDPOINT_URL, AWS_PROFILE and the like), never from here"
+            )
+        if self.kind == "address":
+            self._check_address()
+        return self
+
+    def _check_address(self) -> None:
+        found = re.fullmatch(r"(tls|tcp)://(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._\-]+):(\d{1,5})", self.address)
+        if found is None:
+            raise ValueError(f"kind is address, and address {self.address!r} is none like tls://scheduler:8786")
+        lacking = [name for name, path in self.tls.model_dump().items() if not path]
+        if found[1] == "tls" and lacking:
+            raise ValueError(f"address is tls://, and tls lacks {', '.join(lacking)}")
+        if found[1] == "tcp" and not is_loopback(found[2]) and not self.insecure:
+            raise ValueError(
+                f"address {self.address} has no TLS and is not on this machine: whoever reaches that network could "
+                "read the cases and run programs on every worker; use tls://, or say insecure: true where nobody "
+                "else does"
+            )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine and cannot be reached from another."""
+    try:
+        return host == "localhost" or ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

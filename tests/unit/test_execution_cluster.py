@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import dask
 import pytest
 
-from pipelines.execution.cluster import DaskRunner, n_workers, open_runner
+from pipelines.execution.cluster import DaskRunner, open_runner
+from pipelines.execution.pool import n_workers
 from pipelines.execution.problems import MainGuardError
 from pipelines.params.operation import ClusterSection
 from pipelines.runner import CaseOutcome, CaseTask, Receipt
@@ -114,7 +115,7 @@ def test_bad_cases_leave_the_others_alone(runner: DaskRunner, tmp_path: object) 
 def test_workers_on_their_way_back_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Dask dismisses a worker that is away when it looks, 15 s after any loss: many deadly cases ended the batch."""
     pytest.importorskip("distributed")  # its defaults come first
-    monkeypatch.setattr("pipelines.execution.window._RETURN_S", 10.0)
+    monkeypatch.setattr("pipelines.execution.pool._RETURN_S", 10.0)
     with (
         dask.config.set({"distributed.deploy.lost-worker-timeout": "1 ms"}),
         open_runner(ClusterSection(workers=1)) as made,

@@ -1,0 +1,82 @@
+"""One case with one worker: how it is run there, and how its answer comes back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pipelines.runner import CaseFailedError, CaseOutcome, CaseTask, Receipt, attempt
+
+Work = Callable[..., Receipt]
+
+_FETCH_S = 30.0
+"""How long a finished worker may take to hand over its receipt."""
+
+_CUT = "scheduler-connection-lost"
+"""Dask's own word for it."""
+
+STRANDED: Final = CaseOutcome(task=CaseTask(name="", payload={}))
+"""Stands for an answer that cannot come because the way to the scheduler was cut."""
+
+
+@dataclass(eq=False)
+class Flight:
+    """A case at work since `start`."""
+
+    task: CaseTask
+    slot: "Slot"
+    future: Any
+    start: float
+    is_alone: bool
+
+
+@dataclass(eq=False)
+class Slot:
+    """One worker and its case; `left` is the life in which it was lost.
+
+    Args:
+        name: The worker's.
+        address: Where it is; nothing while it must not be given cases.
+        life: Which of its lives this is.
+        left: The life that is over, or soon will be.
+        memory_bytes: What it may use.
+        flight: The case it has.
+        is_stranded: Whether it may still work on a case whose answer cannot come any more.
+    """
+
+    name: str
+    address: str | None = None
+    life: str | None = None
+    left: str | None = None
+    memory_bytes: int = 0
+    flight: Flight | None = None
+    is_stranded: bool = False
+
+    def leave(self) -> None:
+        """Gives the worker no case until it lives again."""
+        self.flight = None
+        self.left, self.address, self.life = self.life or self.left, None, None
+
+
+def isolated(work: Work, task: CaseTask) -> CaseOutcome:
+    """Runs one case in a worker; an attempt to leave the process is an error of the case."""
+    try:
+        return attempt(work, task)
+    except (SystemExit, KeyboardInterrupt) as error:
+        return CaseOutcome(task=task, error=CaseFailedError(f"{type(error).__name__}: {error}", where=task.name))
+
+
+def fetched(flight: Flight) -> CaseOutcome | None:
+    """Returns how a case ended; nothing when its worker is gone, `STRANDED` when the way to it was cut."""
+    from distributed import CancelledError, KilledWorker
+
+    future, task = flight.future, flight.task
+    if future.status == "lost":
+        return None
+    try:
+        return future.result(timeout=_FETCH_S)
+    except CancelledError as error:
+        return STRANDED if getattr(error, "reason", "") == _CUT else None
+    except (KilledWorker, TimeoutError):
+        return None
+    except Exception as error:  # the function or its answer cannot travel
+        return CaseOutcome(task=task, error=CaseFailedError(f"{type(error).__name__}: {error}", where=task.name))
