@@ -31,6 +31,12 @@ _SAME_SPACING = 1e-3
 _SMALLEST_SLOPE = 1e-6
 """ITK takes a smaller one for none, without a word."""
 
+_UNIT_BITS, _LAST_UNIT = 7, 3
+"""The bits of the unit of length, and the last there is: meters, millimeters, micrometers."""
+
+_LONGER_QUATERNION = 1e-6
+"""Rounding to single precision; ITK makes a longer one fit, without a word."""
+
 _MOST_BEFORE = 1 << 26
 _MOST_BEHIND = 1 << 26
 """What may lie before and behind the voxels, such as extensions; a compressed file of zeros has gigabytes."""
@@ -40,8 +46,8 @@ _FLOATS = {16: "f4", 64: "f8"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class NiftiBytes:
-    """What was found in the bytes of a NIfTI file.
+class VolumeBytes:
+    """What was found in the bytes of a file.
 
     Args:
         missing: How many bytes of the voxels are not there.
@@ -70,7 +76,7 @@ class NiftiBytes:
         return f"it ends {self.missing} bytes early" if self.missing > 0 else ""
 
 
-def inspect_nifti(path: Path) -> NiftiBytes | None:
+def inspect_nifti(path: Path) -> VolumeBytes | None:
     """Reads a NIfTI-1 file through once, compressed or not; none when it is another kind of file."""
     if not path.name.endswith((".nii", ".nii.gz")):
         return None
@@ -80,10 +86,10 @@ def inspect_nifti(path: Path) -> NiftiBytes | None:
         try:
             return _inspected(handle)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            return NiftiBytes(damage=str(error))
+            return VolumeBytes(damage=str(error))
 
 
-def _inspected(handle: BinaryIO) -> NiftiBytes | None:
+def _inspected(handle: BinaryIO) -> VolumeBytes | None:
     header = handle.read(_HEADER_BYTES)
     if len(header) < _HEADER_BYTES:
         return None
@@ -95,15 +101,15 @@ def _inspected(handle: BinaryIO) -> NiftiBytes | None:
     offset = struct.unpack_from(f"{order}f", header, 108)[0]
     told = _contradiction(n_dimensions, lengths, code, bits) or _misplaced(header, order)
     if told:
-        return NiftiBytes(contradiction=told)
+        return VolumeBytes(contradiction=told)
     wanted = math.prod(lengths[:n_dimensions]) * bits // 8
     if wanted > LARGEST_BYTES:
-        return NiftiBytes(n_bytes=wanted)
+        return VolumeBytes(n_bytes=wanted)
     handle.read(max(int(offset) - _HEADER_BYTES, 0))
     seen, n_nonfinite = _walk(handle, f"{order}{_FLOATS[code]}" if code in _FLOATS else "", wanted)
     if seen > wanted + _MOST_BEHIND:
-        return NiftiBytes(contradiction="far more follows than its voxels")
-    return NiftiBytes(
+        return VolumeBytes(contradiction="far more follows than its voxels")
+    return VolumeBytes(
         missing=max(wanted - seen, 0), n_bytes=wanted, n_nonfinite=n_nonfinite, shear=_shear(header, order)
     )
 
@@ -124,8 +130,13 @@ def _misplaced(header: bytes, order: str) -> str:
         return f"voxels begin at byte {offset:g}"
     if slope != 0 and not (_SMALLEST_SLOPE < abs(slope) < math.inf and math.isfinite(intercept)):
         return f"values are scaled by {slope:g} and shifted by {intercept:g}"
+    if header[123] & _UNIT_BITS > _LAST_UNIT:
+        return "its unit of length is none"
     spacing = struct.unpack_from(f"{order}3f", header, 80)
     has_quaternion, has_affine = struct.unpack_from(f"{order}2h", header, 252)
+    turn = struct.unpack_from(f"{order}3f", header, 256)
+    if has_quaternion > 0 >= has_affine and sum(part**2 for part in turn) > 1 + _LONGER_QUATERNION:
+        return "its quaternion is longer than 1 and turns nothing"
     if not all(math.isfinite(mm) and 0 < mm < _FARTHEST for mm in spacing):
         return f"voxels are {', '.join(f'{mm:g}' for mm in spacing)} apart"
     if has_affine > 0 and _shear(header, order) < _SAME_SPACING:

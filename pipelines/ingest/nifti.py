@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 import SimpleITK as sitk
 
-from pipelines.images.nifti_bytes import LARGEST_BYTES, NiftiBytes, inspect_nifti
+from pipelines.images.nifti_bytes import LARGEST_BYTES, VolumeBytes, inspect_nifti
+from pipelines.images.nrrd_bytes import inspect_nrrd
 from pipelines.ingest.pixels import is_int16
 from pipelines.ingest.problems import (
     EmptyMaskError,
@@ -28,6 +29,9 @@ _EXACT = 1e-6
 """Axes closer to perpendicular unit vectors are so within single precision, which NIfTI stores."""
 
 _MAXIMUM_LABELS_NAMED = 12
+
+_LOOKED_AT = 0.01
+"""Departure of axes that does not keep a mask from being looked at."""
 
 
 def read_volume(path: Path, *, direction_tolerance: float = 1e-4, notes: list[str] | None = None) -> sitk.Image:
@@ -94,6 +98,17 @@ def read_mask(
     return mask
 
 
+def labels_in(path: Path) -> list[int]:
+    """Returns the labels of a mask, 0 left out; none where its voxels are no whole numbers.
+
+    Raises:
+        CaseError: As for `read_volume`.
+    """
+    found = np.unique(sitk.GetArrayViewFromImage(_read(path, _LOOKED_AT, [])))
+    whole = [int(value) for value in found if np.isfinite(value) and value == np.rint(value)]
+    return [value for value in whole if value != 0] if len(whole) == len(found) else []
+
+
 def _chosen_label(labels: list[int], label: int | Literal["auto"]) -> int:
     if not labels:
         raise EmptyMaskError("every voxel of the mask is 0")
@@ -110,7 +125,7 @@ def _chosen_label(labels: list[int], label: int | Literal["auto"]) -> int:
 
 
 def _read(path: Path, tolerance: float, notes: list[str]) -> sitk.Image:
-    found = inspect_nifti(path) or NiftiBytes()
+    found = inspect_nifti(path) or inspect_nrrd(path) or VolumeBytes()
     if found.contradiction:
         raise UnreadableError(f"the image cannot be read: {found.fault}")
     if found.n_bytes > LARGEST_BYTES:

@@ -2,6 +2,7 @@
 
 import math
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -25,6 +26,9 @@ from pipelines.ingest.slices import Slice, place
 
 LARGEST_VOXELS = 1 << 31
 """Twice a cube of 1,000 voxels: more than any scanner reconstructs, and 8 GB as single-precision numbers."""
+
+_FEWEST_BITS = 8
+"""CT and MR store 10 to 16; programs disagree on what fewer mean."""
 
 _INT16 = np.iinfo(np.int16)
 
@@ -81,7 +85,9 @@ def decoded_pixels(dataset: FileDataset, where: str) -> NDArray[Any]:
     if not any(name in dataset for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise TruncatedFileError(f"the file at {where} ends before its pixels")
     try:
-        return dataset.pixel_array
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message=".*non-conformant padding")  # pixels shifted by damaged RLE
+            return dataset.pixel_array
     except (ValueError, RuntimeError, EOFError, IndexError) as error:
         fault = "compressed pixels are damaged or cut off" if syntax.is_compressed else "pixels are cut off"
         raise TruncatedFileError(f"{fault} at {where}: {_first_line(error)}") from error
@@ -114,6 +120,10 @@ def _decoded(part: Slice) -> tuple[NDArray[Any], float, float]:
         photometric = text(dataset, "PhotometricInterpretation")
         if photometric not in ("", "MONOCHROME2"):
             raise NotGrayError(f"the pixels at {_where(part)} are not MONOCHROME2")
+        if (number(dataset, "BitsStored") or _FEWEST_BITS) < _FEWEST_BITS:
+            raise UnreadableError(
+                f"the pixels at {_where(part)} tell fewer than {_FEWEST_BITS} bits, as no scanner stores"
+            )
     with quiet():
         stored = decoded_pixels(dataset, _where(part))
     frames = stored.reshape(-1, *stored.shape[-2:])

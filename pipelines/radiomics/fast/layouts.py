@@ -106,6 +106,9 @@ def _nrrd(path: Path) -> Layout | None:
     offset = end + 2
     dtype = np.dtype(f"<{kind}")
     n_bytes = math.prod(map(int, fields["sizes"].split())) * dtype.itemsize
-    if encoding == "raw" and path.stat().st_size < offset + n_bytes:
+    behind = path.stat().st_size - offset - n_bytes
+    if encoding == "raw" and behind < 0:
         return None  # ITK says what is missing
+    if encoding == "raw" and behind > 0:
+        raise UnreadableError(f"{behind} bytes more than its voxels have, as if some were inserted", where=path.name)
     return Layout(dtype=dtype, offset=offset, start=0, is_compressed=encoding != "raw")
