@@ -91,7 +91,7 @@ def _accumulate(total, part, weight):  # type: ignore[no-untyped-def]
     for z in range(total.shape[0]):
         for y in range(total.shape[1]):
             for x in range(total.shape[2]):
-                total[z, y, x] = np.float32(total[z, y, x] + part[z, y, x] * weight)
+                total[z, y, x] = np.float32(total[z, y, x] + np.float64(part[z, y, x]) * weight)
 
 
 @njit(cache=True, nogil=True)
