@@ -7,7 +7,7 @@ SCHEDULED = { ../$(BIN)/radmill schedule print --kind cron 2>/dev/null | grep -v
 # what a hospital does: it copies its next files to incoming; then the schedule comes round
 DELIVER = { test ! -d deliveries/harbor/$$n || { mkdir -p incoming/harbor && cp -R deliveries/harbor/$$n/. incoming/harbor/ && rm -r deliveries/harbor/$$n && $(SCHEDULED); }; }
 
-.PHONY: help install demo docs test lint types check bench-extraction bench-scoring bench-store prove-scoring prove-carried prove-privacy prove-rebuild prove-fuzz lock clean
+.PHONY: help install demo docs pictures test lint types check bench-extraction bench-scoring bench-store prove-scoring prove-carried prove-privacy prove-rebuild prove-fuzz lock clean
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -58,6 +58,9 @@ check: lint types test ## everything that CI runs
 
 docs: $(STAMP) ## the documentation as a site in build/site, every link checked
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+pictures: $(STAMP) ## the pictures of README and documentation, from the finished demo; needs Chromium
+	$(BIN)/python docs/pictures.py demo
 
 bench-store: $(STAMP) ## time the store beside pyarrow, CSV and Feast; writes its part of docs/performance.md
 	$(BIN)/python benchmarks/store.py build/bench-store --part data write read train validate csv growth one_case whole_file feast

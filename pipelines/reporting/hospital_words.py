@@ -15,7 +15,7 @@ ALARMS: Mapping[str, tuple[str, str]] = {
     OTHER_DATA: ("Most cases look like another study's data", "Do not use the scores before the folder was checked."),
     OTHER_ACQUISITION: (
         "Most images were made in another way",
-        "Performance here is not known before labels come; texture features move most.",
+        "Only labels tell how well the model does on such images; texture features move most.",
     ),
     LABEL_REVERSED: ("The scores order patients the wrong way round", "Nobody should act on scores or labels now."),
     LABEL_UNDECLARED: ("Labels with values nobody declared", "Correct clinical.csv or declare the values, and score."),
