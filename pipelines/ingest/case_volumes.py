@@ -18,7 +18,7 @@ from pipelines.ingest.nifti import read_volume
 from pipelines.ingest.observers import n_voxels
 from pipelines.ingest.outlines import Outline, read_outlines
 from pipelines.ingest.parts import LIBRARIES, CaseSettings, Plain
-from pipelines.ingest.problems import DuplicatePhaseError, EmptyMaskError, RoiTooSmallError
+from pipelines.ingest.problems import BurntInError, DuplicatePhaseError, EmptyMaskError, RoiTooSmallError
 from pipelines.ingest.pseudonyms import without_identity
 from pipelines.ingest.sources import DuplicateSentError, ImageSource, MaskSource
 from pipelines.ingest.views import AXES
@@ -65,6 +65,7 @@ class CaseWork:
         """Reads one image."""
         rules = self.settings.ingest
         notes: list[str] = []
+        n_burnt_in = sum(header.is_burnt_in for header in source.headers)
         if source.headers:
             image, acquisition = read_series(source.headers, gap_tolerance=rules.slice_gap_tolerance)
             notes += acquisition.notes
@@ -79,6 +80,7 @@ class CaseWork:
             content_hash=Volume(image).content_hash(),
             masks=list(source.masks),
             sources=tuple(sorted(file.sha256 for file in source.files)),
+            warnings=[_burnt_in(n_burnt_in, len(source.headers))] if n_burnt_in else [],
             notes=notes,
         )
 
@@ -218,6 +220,10 @@ class CaseWork:
     def clean(self, text: str) -> str:
         """Returns a text that names nobody."""
         return without_identity(text, self.names)
+
+
+def _burnt_in(n_slices: int, n_all: int) -> CaseError:
+    return BurntInError(f"{n_slices} of {n_all} files of the image say that text is burnt into them")
 
 
 def _kind(source: ImageSource) -> str:

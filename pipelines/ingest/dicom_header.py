@@ -83,6 +83,7 @@ class DicomHeader:
         contrast_agent: ContrastBolusAgent.
         contrast_start_s: ContrastBolusStartTime in seconds of the day.
         is_truncated: The file ends early.
+        is_burnt_in: It says that text is burnt into its pixels.
         regions: Number and name of each ROI or segment.
         references: Series that an RTSTRUCT or SEG was made on.
         instances: Images that an RTSTRUCT or SEG was made on.
@@ -120,6 +121,7 @@ class DicomHeader:
     contrast_agent: str = ""
     contrast_start_s: float | None = None
     is_truncated: bool = False
+    is_burnt_in: bool = False
     regions: tuple[tuple[int, str], ...] = ()
     references: tuple[str, ...] = ()
     instances: tuple[str, ...] = ()
@@ -205,6 +207,7 @@ def _header(path: Path, dataset: FileDataset, available: int, is_whole: bool) ->
         series_description=text(dataset, "SeriesDescription"),
         image_type=tuple(part for part in text(dataset, "ImageType").split("\\") if part),
         is_truncated=not is_whole or _ends_before_pixels(dataset, kind, available),
+        is_burnt_in=text(dataset, "BurnedInAnnotation").upper() == "YES",
         regions=_regions(dataset),
         references=_references(dataset),
         instances=_instances(dataset),

@@ -20,7 +20,7 @@ from pipelines.ingest.dicom_header import DicomHeader, read_header
 from pipelines.ingest.problems import TruncatedFileError, UnreadableError
 from pipelines.ingest.pseudonyms import write_private
 
-FORMAT = 2
+FORMAT = 3
 UNREADABLE = "unreadable"
 """Stands for the hash of a file that cannot be opened."""
 

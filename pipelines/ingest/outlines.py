@@ -13,6 +13,7 @@ from pipelines.images.volume import Mask
 from pipelines.ingest.dicom_seg import read_dicom_seg
 from pipelines.ingest.nifti import read_mask
 from pipelines.ingest.observers import CONSENSUS, consensus, lesions, united
+from pipelines.ingest.outline_gaps import check_gaps
 from pipelines.ingest.problems import GridMismatchError, ObserverMissingError, RoiNotFoundError
 from pipelines.ingest.rtstruct import read_rtstruct
 from pipelines.ingest.sources import MaskSource
@@ -127,7 +128,9 @@ def _regions(files: list[MaskSource], image: sitk.Image, rules: IngestSection, o
             not_found = error
             continue
         for name, mask in read.items():
-            _add(regions, name, on_image(mask, image, rules, outline.warnings))
+            placed = on_image(mask, image, rules, outline.warnings)
+            check_gaps(placed, name, outline.warnings)
+            _add(regions, name, placed)
     if not regions:
         raise not_found or RoiNotFoundError("no region in the masks")
     return regions

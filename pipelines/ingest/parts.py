@@ -18,7 +18,7 @@ from pipelines.params import CaseRules
 from pipelines.params.data import IngestSection, Margin
 from pipelines.record import FEATURE_SET, installed
 
-FORMAT = 3
+FORMAT = 4
 LIBRARIES = ("SimpleITK", "pydicom", "highdicom", "numpy")
 RETRIED = ("compression", "unreadable")
 """Refusals that another installation may not share, so that they are tried again in every run."""

@@ -213,6 +213,17 @@ class DuplicatePatientError(CaseError):
     default_remedy = "remove one copy; if they are two patients, give them two ids"
 
 
+class BurntInError(CaseError):
+    """Slices say that text is burnt into them; the stored part around the region, and its pictures, may show it."""
+
+    code = "burnt_in"
+    status = "warned"
+    default_remedy = (
+        "look at the case in the gallery before you share anything; where a text is seen, have the series sent without "
+        "it, or put the case aside in cohort.rejected"
+    )
+
+
 class LabelMissingError(CaseError):
     """The patient has no label; features are computed and evaluation leaves the patient out."""
 
