@@ -18,7 +18,7 @@ _START_TIMEOUT_S = 60.0
 _RETURN_S = 120.0
 """How long workers may take to come back before the run is given up."""
 
-_CONFIG = {
+DASK_CONFIG = {
     "distributed.scheduler.allowed-failures": 0,
     "distributed.scheduler.work-stealing": False,
     "distributed.scheduler.worker-ttl": None,  # compiled code may silence a worker for long; the driver keeps time
@@ -35,7 +35,7 @@ _CONFIG = {
         "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": 1,
     },
 }
-
+"""What Dask is told of scheduler and workers."""
 
 _PATIENCE = {"distributed.deploy.lost-worker-timeout": "1000 days"}
 """The cluster dismisses a worker that is away this long after another of its name was lost, also when it is on its way
@@ -76,7 +76,7 @@ class LocalPool:
         self.n_workers = n_workers
         self.memory_bytes = memory_bytes
         self._refuse_to_nest()
-        self._patience = _patience()
+        self._patience = patience()
         self.client, self._cluster = self._start()
         self.patience_s = _RETURN_S
 
@@ -112,7 +112,7 @@ class LocalPool:
         from distributed import Client, LocalCluster
 
         try:
-            with dask.config.set(_CONFIG):
+            with dask.config.set(DASK_CONFIG):
                 cluster = LocalCluster(
                     n_workers=self.n_workers,
                     threads_per_worker=1,
@@ -136,7 +136,8 @@ class LocalPool:
             raise MainGuardError("workers cannot be started while a script is being imported by one")
 
 
-def _patience() -> Any:
+def patience() -> Any:
+    """Returns a context in which no cluster dismisses a worker that is on its way back."""
     import dask
     import distributed  # noqa: F401  its defaults must be there before one of them is replaced
 
