@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from pipelines.params.base import Name, Section
+from pipelines.params.slurm import KubernetesSection, SlurmSection
 
 
 class Gates(Section):
@@ -141,20 +142,12 @@ class TlsSection(Section):
         return path
 
 
-class SlurmSection(Section):
-    """How workers are asked for from SLURM."""
-
-
-class KubernetesSection(Section):
-    """How workers are asked for from Kubernetes."""
-
-
 class ClusterSection(Section):
     """Where work runs. Nothing here changes a value, so no stage depends on it.
 
     Args:
-        kind: `local` are processes of this machine; `address` is a Dask scheduler that others started; `slurm` and
-            `kubernetes` ask for workers and give them back.
+        kind: `local` are processes of this machine; `address` is a Dask scheduler that others started; `slurm` asks
+            for jobs and gives them back; `kubernetes` is a cluster that the Dask operator keeps.
         workers: How many processes of this machine; 0 means one less than there are cores, and at least one.
         memory_gb: How much memory all of them may use; 0 means what the machine has.
         window: How many cases are in flight.
@@ -166,7 +159,7 @@ class ClusterSection(Section):
         store: A place like `s3://bucket/prefix` for workers that share no files with this machine. Stored crops and
             masks go there and are removed again; what hospitals sent never does, so ingest runs on this machine.
         slurm: How workers are asked for from SLURM.
-        kubernetes: How workers are asked for from Kubernetes.
+        kubernetes: Which of the operator's clusters.
     """
 
     kind: Literal["local", "address", "slurm", "kubernetes"] = "local"
@@ -190,21 +183,27 @@ class ClusterSection(Section):
             )
         if self.kind == "address":
             self._check_address()
+        if self.kind == "kubernetes":
+            self._check_certificates(self.kubernetes.address)
         return self
 
     def _check_address(self) -> None:
         found = re.fullmatch(r"(tls|tcp)://(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._\-]+):(\d{1,5})", self.address)
         if found is None:
             raise ValueError(f"kind is address, and address {self.address!r} is none like tls://scheduler:8786")
-        lacking = [name for name, path in self.tls.model_dump().items() if not path]
-        if found[1] == "tls" and lacking:
-            raise ValueError(f"address is tls://, and tls lacks {', '.join(lacking)}")
+        if found[1] == "tls":
+            self._check_certificates(self.address)
         if found[1] == "tcp" and not is_loopback(found[2]) and not self.insecure:
             raise ValueError(
                 f"address {self.address} has no TLS and is not on this machine: whoever reaches that network could "
                 "read the cases and run programs on every worker; use tls://, or say insecure: true where nobody "
                 "else does"
             )
+
+    def _check_certificates(self, address: str) -> None:
+        lacking = [name for name, path in self.tls.model_dump().items() if not path]
+        if lacking:
+            raise ValueError(f"{address} is reached by TLS, and tls lacks {', '.join(lacking)}")
 
 
 def is_loopback(host: str) -> bool:
