@@ -1,37 +1,23 @@
 """The Dask runner: workers that are there with the first case, and given back with the block that asked for them."""
 
 import importlib.util
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
 from pipelines.execution.problems import NoDaskError
+from pipelines.execution.surroundings import Surroundings, Tell
 from pipelines.execution.window import Pool, Window
 from pipelines.execution.work import Work
 from pipelines.params.operation import ClusterSection
 from pipelines.runner import CaseOutcome, CaseTask, Runner, SerialRunner
 
-Tell = Callable[[str], None]
-
 POOLS = {
     "local": "pipelines.execution.pool:local_pool",
+    "address": "pipelines.execution.remote:address_pool",
 }
 """Where the function is that makes a pool of each `cluster.kind`; a new kind is a line here."""
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What a pool needs to know beside `cluster`.
-
-    Args:
-        root: The study's folder, which relative paths of `cluster` start from.
-        tell: Is told what a person should know while cases run, such as a worker that is not used.
-    """
-
-    root: Path
-    tell: Tell
 
 
 class DaskRunner:

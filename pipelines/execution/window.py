@@ -32,11 +32,13 @@ class Member:
         address: Where it can be reached.
         life: Another one after each restart, whether or not the address changed.
         memory_bytes: What it may use before it is ended.
+        is_open: Whether it takes new cases; one that is about to leave ends the one it has.
     """
 
     address: str
     life: str
     memory_bytes: int
+    is_open: bool = True
 
 
 class Pool(Protocol):
@@ -134,7 +136,7 @@ class Window:
     def _free(self) -> list[Slot]:
         """Returns the workers that may be given a case, as many as the window has room for."""
         room = self._size - len(self._flights())
-        free = [slot for slot in self._slots.values() if slot.flight is None and slot.address is not None]
+        free = [slot for slot in self._slots.values() if slot.is_free]
         return free[:room] if self._is_reached else []
 
     def _fill(self) -> Iterator[CaseOutcome]:
@@ -258,6 +260,7 @@ class Window:
             return
         slot.is_stranded = False
         slot.address, slot.life, slot.memory_bytes = member.address, member.life, member.memory_bytes
+        slot.is_open = member.is_open
         self._most_memory = max(self._most_memory, member.memory_bytes)
 
 

@@ -40,6 +40,7 @@ class Slot:
         left: The life that is over, or soon will be.
         memory_bytes: What it may use.
         flight: The case it has.
+        is_open: Whether it takes new cases.
         is_stranded: Whether it may still work on a case whose answer cannot come any more.
     """
 
@@ -49,7 +50,13 @@ class Slot:
     left: str | None = None
     memory_bytes: int = 0
     flight: Flight | None = None
+    is_open: bool = True
     is_stranded: bool = False
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it can be given a case now."""
+        return self.flight is None and self.address is not None and self.is_open
 
     def leave(self) -> None:
         """Gives the worker no case until it lives again."""

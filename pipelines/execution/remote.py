@@ -1,0 +1,217 @@
+"""Workers that others started, reached through a Dask scheduler elsewhere.
+
+The way to it may be cut and come back; a scheduler that stays away ends the run, which goes on from its parts the next
+time.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from pipelines.execution.admission import Gate, difference, life_of, probe_function
+from pipelines.execution.certificates import NobodyThereError, context_of, knock, security
+from pipelines.execution.problems import ClusterError
+from pipelines.execution.surroundings import Surroundings
+from pipelines.execution.window import Member
+from pipelines.params.operation import ClusterSection
+
+_CONNECT_S = 10.0
+"""How long a scheduler may take to be there."""
+
+_RETURN_S = 120.0
+"""How long scheduler or workers may stay away before a run is given up."""
+
+_ASK_S = 10.0
+"""How long a scheduler may take to answer."""
+
+_REFUSED_S = 5.0
+"""How long a run waits for others when all workers that are there cannot be used."""
+
+_RESTART_S = 60.0
+_UNLIMITED = 1 << 62
+
+Connect = Callable[[], Any]
+
+
+class WrongSchedulerError(ClusterError):
+    """The scheduler cannot hand out this machine's work."""
+
+    default_remedy = "install the same versions there; scheduler and workers need radmill itself, too"
+
+
+class RefusedWorkersError(ClusterError):
+    """No worker there is may be used."""
+
+    default_remedy = "install the versions of this machine there; `radmill doctor` lists all that differ"
+
+
+class RemotePool:
+    """Workers behind a scheduler.
+
+    Args:
+        connect: Makes a client; raises `ClusterError` when it cannot.
+        tell: Is told what a person should know while cases run.
+        patience_s: How long there may be no worker.
+    """
+
+    def __init__(self, connect: Connect, tell: Callable[[str], None], patience_s: float = _RETURN_S) -> None:
+        self.patience_s = patience_s
+        self._connect = connect
+        self._tell = tell
+        self._gate = Gate(tell)
+        self._addresses: dict[str, str] = {}
+        self._alone_with_refused: float | None = None
+        self._is_cut = False
+        hush_dask()
+        self.client = connect()
+        try:
+            _check_scheduler(self.client, self._gate.own)
+        except BaseException:
+            self.client.close(timeout=2)
+            raise
+
+    def members(self) -> dict[str, Member] | None:
+        """Returns the workers that may be given cases now; nothing while the scheduler cannot be asked.
+
+        Raises:
+            RefusedWorkersError: There are workers, and none of them may be used.
+        """
+        workers = self._workers()
+        if self._is_cut != (workers is None):
+            self._is_cut = workers is None
+            self._tell("the scheduler does not answer; waiting for it" if self._is_cut else "the scheduler is back")
+        if workers is None:
+            return None
+        admitted = self._gate.admitted(self.client, workers)
+        self._check_refused(bool(admitted))
+        self._addresses = {str(told["name"]): address for address, told in admitted.items()}
+        return {str(told["name"]): _member(address, told) for address, told in admitted.items()}
+
+    def kill(self, name: str) -> None:
+        """Has a worker's nanny end it and start another."""
+        address = self._addresses.get(name)
+        if address is not None and self.client.status == "running":
+            asyncio.run_coroutine_threadsafe(_restarted(self.client, address), self.client.loop.asyncio_loop)
+
+    def absence(self) -> str:
+        """Says what is known of the workers that are not there."""
+        if self._is_cut:
+            return ": the scheduler does not answer"
+        refused = self._gate.refused()
+        return f"; {'; '.join(refused)}" if refused else ": none that may be used is connected to the scheduler"
+
+    def close(self) -> None:
+        """Leaves scheduler and workers to others; what they still have of this run is called off."""
+        with suppress(Exception):  # a scheduler that is gone has nothing of it either
+            self.client.close(timeout=5)
+
+    def _workers(self) -> dict[str, dict[str, Any]] | None:
+        if self.client.status in ("closed", "closing"):
+            try:
+                self.client = self._connect()
+            except NobodyThereError:
+                return None
+        if self.client.status != "running":
+            return None
+        try:
+            told = self.client.sync(self.client.scheduler.identity, n_workers=-1, callback_timeout=_ASK_S)
+        except (OSError, RuntimeError, TimeoutError):
+            return None
+        workers: dict[str, dict[str, Any]] = told["workers"]
+        return workers
+
+    def _check_refused(self, is_any_admitted: bool) -> None:
+        refused = self._gate.refused()
+        if is_any_admitted or self._gate.is_waiting or not refused:
+            self._alone_with_refused = None
+            return
+        self._alone_with_refused = self._alone_with_refused or time.monotonic()
+        if time.monotonic() - self._alone_with_refused > _REFUSED_S:
+            raise RefusedWorkersError("; ".join(refused), where="no worker can be used")
+
+
+def address_pool(cluster: ClusterSection, around: Surroundings) -> RemotePool:
+    """Returns the workers behind `cluster.address`.
+
+    Raises:
+        CertificateError: The certificates of `cluster.tls` cannot be used.
+        ClusterError: The scheduler is not there, or one side does not let the other in.
+    """
+    safety = security(cluster.tls, around.root) if cluster.address.startswith("tls://") else None
+    return RemotePool(lambda: connected(cluster.address, safety), around.tell)
+
+
+def connected(address: str, safety: Any = None) -> Any:
+    """Returns a client of a scheduler, with the cause named when there is none.
+
+    Args:
+        address: The scheduler.
+        safety: What `security` gave; nothing for a scheduler without TLS.
+
+    Raises:
+        NobodyThereError: Nobody listens there.
+        HandshakeError: One side does not accept the other's certificate, or does not speak TLS.
+        ClusterError: Somebody listens who is no scheduler.
+    """
+    from distributed import Client
+
+    _wait_for(address, context_of(safety) if safety is not None else None)
+    try:
+        return Client(address, security=safety, timeout=_CONNECT_S, set_as_default=False)
+    except (OSError, RuntimeError, TimeoutError) as error:
+        what = "somebody listens, but does not answer as a Dask scheduler does"
+        remedy = "a scheduler with TLS has an address that begins with tls://, one without with tcp://"
+        raise ClusterError(what, where=address, remedy=remedy) from error
+
+
+def hush_dask() -> None:
+    """Keeps Dask's own log from the terminal: what a person should know is told in plain words."""
+    import distributed  # noqa: F401  it sets the level when it is imported
+
+    logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
+
+
+def _wait_for(address: str, context: Any) -> None:
+    deadline = time.monotonic() + _CONNECT_S
+    while True:
+        try:
+            return knock(address, context)
+        except NobodyThereError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+
+
+def _check_scheduler(client: Any, own: dict[str, str]) -> None:
+    """Checks that the scheduler can unpack what it hands on.
+
+    Raises:
+        WrongSchedulerError: It has other versions.
+    """
+    where = str(client.scheduler.address)
+    told = client.sync(client.scheduler.versions, callback_timeout=_ASK_S)
+    python = {"python": ".".join(told["host"]["python"].split(".")[:3])}
+    against = difference({"python": own["python"]}, python)
+    against = against or difference(own, client.run_on_scheduler(probe_function())["versions"])
+    if against:
+        raise WrongSchedulerError(f"the scheduler {against}", where=where)
+
+
+def _member(address: str, told: dict[str, Any]) -> Member:
+    memory_bytes = int(told["memory_limit"] or _UNLIMITED)
+    is_open = told["status"] == "running"
+    return Member(address=address, life=life_of(address, told), memory_bytes=memory_bytes, is_open=is_open)
+
+
+async def _restarted(client: Any, address: str) -> None:
+    with suppress(Exception):  # the window sees whether a new one came
+        await client.scheduler.restart_workers(
+            workers=[address],
+            timeout=_RESTART_S,
+            wait_for_workers=False,
+            on_error="return",
+            stimulus_id=f"radmill-late-{time.monotonic()}",
+        )
