@@ -40,9 +40,10 @@ from pipelines.models.components import ComponentRule
 from pipelines.params.modelling import Model, Reduction, TuningSection
 from pipelines.record import installed
 from pipelines.training.crossval import CrossValidation, OutOfFold
+from pipelines.training.results import Tuned
 from pipelines.training.search import derived_seed
 from pipelines.training.splits import repeated_folds
-from pipelines.training.tune import Tuned, fit_best
+from pipelines.training.tune import fit_best
 
 DATA = Path(os.environ.get("RADMILL_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")) / "radmlbench"
 RESULTS = Path(__file__).parent / "results" / "quality.json"

@@ -25,9 +25,10 @@ from pipelines.evaluation.discrimination import auc
 from pipelines.models.components import ComponentRule
 from pipelines.params.modelling import Model, Reduction, TuningSection
 from pipelines.training.crossval import CrossValidation
+from pipelines.training.results import Tuned
 from pipelines.training.search import derived_seed
 from pipelines.training.splits import repeated_folds
-from pipelines.training.tune import Tuned, fit_best
+from pipelines.training.tune import fit_best
 
 RESULTS = Path(__file__).parent / "results" / "quality_wider.json"
 MAXIMUM = 64

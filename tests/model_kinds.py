@@ -29,9 +29,10 @@ from pipelines.training.deep_candidate import write_deep_candidate
 from pipelines.training.deep_settings import recipe_of
 from pipelines.training.direct import fit_direct, maker_of
 from pipelines.training.direct_candidate import write_direct_candidate
-from pipelines.training.fuse import EARLY, fused
+from pipelines.training.fuse import fused
 from pipelines.training.fusion_candidate import write_fusion_candidate
 from pipelines.training.members import Member
+from pipelines.training.results import EARLY
 from pipelines.training.train_deep import learn
 from pipelines.training.tune import fit_best
 from registry.package import ModelPackage, load_package

@@ -24,7 +24,7 @@ from pipelines.training.out_of_fold import (
     write_out_of_fold,
 )
 from pipelines.training.references import tabular_reference
-from pipelines.training.tune import Tuned, TuneSummary
+from pipelines.training.results import Tuned, TuneSummary
 from registry.package import save_package
 from registry.parts import Part
 

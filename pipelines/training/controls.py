@@ -11,7 +11,8 @@ from pipelines.evaluation.estimates import Estimate
 from pipelines.models.base import Floats, Labels
 from pipelines.models.steps import RowFacts
 from pipelines.params.modelling import Model, TuningSection
-from pipelines.training.tune import Tuned, fit_best
+from pipelines.training.results import Tuned
+from pipelines.training.tune import fit_best
 
 CONFIDENCE = 0.95
 

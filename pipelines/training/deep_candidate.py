@@ -14,6 +14,7 @@ from pipelines.models.resnet import Patches
 from pipelines.params.deep import DeepModel
 from pipelines.record import installed
 from pipelines.training.card import deep_card
+from pipelines.training.deep_results import DeepSummary, Learned
 from pipelines.training.out_of_fold import (
     DIGITS,
     out_of_fold_metrics,
@@ -22,7 +23,6 @@ from pipelines.training.out_of_fold import (
     write_out_of_fold,
 )
 from pipelines.training.references import acquisition_of_phases, score_reference
-from pipelines.training.train_deep import DeepSummary, Learned
 from registry.package import save_package
 
 SHOWN = 4

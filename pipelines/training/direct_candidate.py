@@ -14,7 +14,7 @@ from pipelines.training.direct import Fitted
 from pipelines.training.manifests import common_manifest, golden_inputs
 from pipelines.training.out_of_fold import DIGITS, told_recalibration, write_out_of_fold
 from pipelines.training.references import tabular_reference
-from pipelines.training.tune import TuneSummary
+from pipelines.training.results import TuneSummary
 from registry.package import save_package
 from registry.parts import Part
 

@@ -10,8 +10,8 @@ from pipelines.params.modelling import Model, TuningSection
 from pipelines.training.dealing import folds_of
 from pipelines.training.importance import importance
 from pipelines.training.learning import learning_curve
+from pipelines.training.results import Tuned
 from pipelines.training.search import derived_seed
-from pipelines.training.tune import Tuned
 
 
 def write_explanations(

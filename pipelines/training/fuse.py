@@ -22,44 +22,17 @@ from pipelines.params.modelling import Model, Reduction, TuningSection
 from pipelines.runner import Progress, Silent
 from pipelines.training.crossval import OutOfFold
 from pipelines.training.direct import Fitted, fit_direct, refuse_telling
+from pipelines.training.fusion_candidate import write_fusion_candidate
 from pipelines.training.members import Member, Shared, joined_set, load_members, shared
-from pipelines.training.tune import Tuned, beside_of, fit_best
+from pipelines.training.results import EARLY, LATE, TUNED, Fused, Tuned
+from pipelines.training.tune import beside_of, fit_best
 from pipelines.workspace import Workspace
-
-LATE, EARLY, TUNED = "late", "early", "tuned"
 
 
 class UnknownFusionError(InputError):
     """The fusion is not declared."""
 
     default_remedy = "name one of the fusions of params.yaml"
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Fused:
-    """A fusion, before it is written.
-
-    Args:
-        settings: Its section of `params.yaml`.
-        members: Its members.
-        known: What they all know.
-        late: The weights.
-        early: The model on all columns, and the training set it was made from.
-        reason: Why there is no early fusion, where one was to be compared.
-        chosen: `late` or `early`.
-        nested: Honest probabilities, the choice included.
-        flattering: On the scale of the fusion that is kept.
-    """
-
-    settings: Fusion
-    members: list[Member]
-    known: Shared
-    late: Fitted
-    early: tuple[Tuned, TrainingSet] | None
-    reason: str
-    chosen: str
-    nested: OutOfFold
-    flattering: OutOfFold
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,8 +61,6 @@ def fuse(
         TellingColumnError: A clinical column of an early fusion gives the outcome away.
     """
     from threadpoolctl import threadpool_limits
-
-    from pipelines.training.fusion_candidate import write_fusion_candidate
 
     if name is not None and name not in params.fusion:
         raise UnknownFusionError(

@@ -16,7 +16,6 @@ from pipelines.training.candidate import told_search as told_trials
 from pipelines.training.card import fusion_card
 from pipelines.training.crossval import OutOfFold
 from pipelines.training.direct_candidate import told_search
-from pipelines.training.fuse import EARLY, Fused
 from pipelines.training.manifests import common_manifest
 from pipelines.training.members import Member, said_set
 from pipelines.training.out_of_fold import (
@@ -27,6 +26,7 @@ from pipelines.training.out_of_fold import (
     write_out_of_fold,
 )
 from pipelines.training.references import stack_reference
+from pipelines.training.results import EARLY, Fused
 from registry.package import save_package
 from registry.parts import Part
 from registry.stacking import ESTIMATOR, with_prefix

@@ -26,8 +26,8 @@ from featurestore.training_sets import INTERNAL, TRAINING, TrainingSet
 from pipelines.models.base import Arrays, Floats, Labels
 from pipelines.models.predicting import CaseInputs, known_levels, predict_cases
 from pipelines.training.crossval import OutOfFold
-from pipelines.training.fuse import Fused
 from pipelines.training.out_of_fold import Judged
+from pipelines.training.results import Fused
 from pipelines.training.spaces import Space, held_out_distances
 from registry.harmonizing import Harmonizer, components_at_centers, predict_at_centers
 from registry.parts import Part

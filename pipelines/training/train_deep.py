@@ -7,32 +7,30 @@ where it was, and a patient who is kept aside does not train anything anew.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
+from scipy.special import logit
 
 from featurestore.errors import InputError
 from featurestore.files import sweep
 from featurestore.fingerprints import array_digest, digest
 from featurestore.tables import read_frame
 from featurestore.training_sets import INTERNAL, TRAINING, TrainingSet
-from pipelines.evaluation.discrimination import auc
 from pipelines.models.patches import NoPatchError, Recipe, check_margin, cohort_patches
 from pipelines.models.resnet import Network, Patches
-from pipelines.models.resnet_training import Trained, TrainingRules
+from pipelines.models.resnet_training import Trained
 from pipelines.params import Params
 from pipelines.params.deep import DeepModel
 from pipelines.record import installed
 from pipelines.runner import Progress, Silent
-from pipelines.training.crossval import OutOfFold
 from pipelines.training.dealing import DEALING, folds_of
+from pipelines.training.deep_candidate import write_deep_candidate
 from pipelines.training.deep_folds import FoldOutcome, School, out_of_fold, recalibrated_by_others
+from pipelines.training.deep_results import DeepSummary, Learned
 from pipelines.training.deep_settings import recipe_of, rules_of, spec_of, starting_weights
-from pipelines.training.recalibration import Recalibration, fit_recalibration
+from pipelines.training.recalibration import fit_recalibration
 from pipelines.training.tune import UnknownModelError
 from pipelines.workspace import Workspace
 
@@ -41,66 +39,6 @@ class NoPatchesError(InputError):
     """Patients of the training set have no stored images, so a network has nothing to look at."""
 
     default_remedy = "name a service of the view radiomics, and run ingest again where stored cases are missing"
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeepSummary:
-    """What came out.
-
-    Args:
-        model: The model's name.
-        patients: How many patients trained it.
-        events: How many of them are positive.
-        networks: How many networks judged it, one a fold and repeat.
-        epochs: How long the network that is kept has learned.
-        auc: The cross-validated area with its interval.
-        recalibration: Its slope, or why probabilities are left as they are.
-        package: The first characters of the package's digest.
-    """
-
-    model: str
-    patients: int
-    events: int
-    networks: int
-    epochs: int
-    auc: str
-    recalibration: str
-    package: str
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Learned:
-    """All that training gave.
-
-    Args:
-        recipe: What the network sees.
-        rules: How it learned.
-        outcomes: Of each fold.
-        n_epochs: How long the final network learned.
-        final: Its history.
-        nested: Out-of-fold probabilities, each fold recalibrated by the others.
-        flattering: The same, recalibrated as the final network.
-        recalibrations: Of each fold.
-        recalibration: Of the final network.
-        network: The network that is kept.
-    """
-
-    recipe: Recipe
-    rules: TrainingRules
-    outcomes: tuple[FoldOutcome, ...]
-    n_epochs: int
-    final: tuple[Mapping[str, Any], ...]
-    nested: OutOfFold
-    flattering: OutOfFold
-    recalibrations: tuple[Recalibration, ...]
-    recalibration: Recalibration
-    network: Network
-
-    @property
-    def fold_aucs(self) -> list[float]:
-        """The area of each fold."""
-        y = self.nested.y
-        return [auc(y[outcome.fold.held_out], expit(outcome.log_odds)) for outcome in self.outcomes]
 
 
 def train_deep(workspace: Workspace, params: Params, name: str, progress: Progress | None = None) -> DeepSummary:
@@ -115,8 +53,6 @@ def train_deep(workspace: Workspace, params: Params, name: str, progress: Progre
         NoDeviceError: A GPU is asked for and there is none.
     """
     from threadpoolctl import threadpool_limits
-
-    from pipelines.training.deep_candidate import write_deep_candidate
 
     if name not in params.deep:
         declared = ", ".join(params.deep) or "none"

@@ -1,7 +1,6 @@
 """Searches a model's hyperparameters inside the training patients, fits it, and leaves a candidate."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from featurestore.covariates import covariate_columns, refuse_label, refuse_lacking, refuse_telling
@@ -12,18 +11,23 @@ from featurestore.repeats import read_repeats
 from featurestore.training_sets import TRAINING, TrainingSet
 from pipelines.models.base import Floats
 from pipelines.models.components import ComponentRule
-from pipelines.models.spaces import SPACES, Parameter, space
+from pipelines.models.spaces import SPACES, space
 from pipelines.models.steps import RowFacts, StabilityRule, Steps
 from pipelines.models.tabular import TabularModel
 from pipelines.params import Params
 from pipelines.params.modelling import Model, TuningSection
 from pipelines.record import installed
 from pipelines.runner import Progress, Silent
-from pipelines.training.crossval import CrossValidation, OutOfFold
+from pipelines.training.candidate import write_candidate
+from pipelines.training.crossval import CrossValidation
 from pipelines.training.dealing import folds_of
-from pipelines.training.nested import Nested, nested
-from pipelines.training.recalibration import Recalibration, fit_recalibration
-from pipelines.training.search import Journal, Trial, best, derived_seed, search
+from pipelines.training.direct import fit_direct, maker_of
+from pipelines.training.direct_candidate import write_direct_candidate
+from pipelines.training.explaining import write_explanations
+from pipelines.training.nested import nested
+from pipelines.training.recalibration import fit_recalibration
+from pipelines.training.results import Tuned, TuneSummary
+from pipelines.training.search import Journal, best, derived_seed, search
 from pipelines.training.splits import Fold
 from pipelines.workspace import Workspace
 
@@ -36,67 +40,6 @@ class UnknownModelError(InputError):
     default_remedy = "name one of the models of params.yaml"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Tuned:
-    """What a search found, and the model fitted with it.
-
-    Args:
-        parameters: What was searched.
-        trials: Everything that was tried, in order.
-        best: The trial the model is fitted with.
-        honest: Out-of-fold probabilities whose hyperparameters and recalibration never saw the fold.
-        flattering: Out-of-fold probabilities of the best trial, recalibrated: on the scale of the fitted model, but
-            their area is the largest of many and so too high.
-        recalibration: What the best trial's held-out probabilities taught.
-        model: The best trial's model, fitted on all training patients, recalibrated.
-    """
-
-    parameters: tuple[Parameter, ...]
-    trials: list[Trial]
-    best: Trial
-    honest: Nested
-    flattering: OutOfFold
-    recalibration: Recalibration
-    model: TabularModel
-
-    @property
-    def nested(self) -> OutOfFold:
-        """The honest probabilities."""
-        return self.honest.out_of_fold
-
-    @property
-    def chosen(self) -> list[Trial]:
-        """The trial of each fold of `nested`."""
-        return self.honest.chosen
-
-
-@dataclass(frozen=True, kw_only=True)
-class TuneSummary:
-    """What came out.
-
-    Args:
-        model: The model's name.
-        patients: How many patients trained it.
-        events: How many of them are positive.
-        trial: The number of the best trial.
-        components: How many principal components it keeps.
-        auc: The nested cross-validated area with its interval.
-        auc_best_trial: The best trial's own cross-validated area, which flatters.
-        recalibration: Its slope, or why probabilities are left as they are.
-        package: The first characters of the package's digest.
-    """
-
-    model: str
-    patients: int
-    events: int
-    trial: int
-    components: int
-    auc: str
-    auc_best_trial: float
-    recalibration: str
-    package: str
-
-
 def tune(workspace: Workspace, params: Params, name: str, progress: Progress | None = None) -> TuneSummary:
     """Writes `data/models/<name>/`. A killed search is taken up again and gives the same candidate.
 
@@ -106,9 +49,6 @@ def tune(workspace: Workspace, params: Params, name: str, progress: Progress | N
         SpaceError: A search range is not one.
     """
     from threadpoolctl import threadpool_limits
-
-    from pipelines.training.candidate import write_candidate
-    from pipelines.training.explaining import write_explanations
 
     if name not in params.models:
         raise UnknownModelError(f"there is no model {name!r}; declared: {', '.join(params.models)}", where="models")
@@ -133,9 +73,6 @@ def tune(workspace: Workspace, params: Params, name: str, progress: Progress | N
 def _tune_direct(workspace: Workspace, params: Params, name: str, whole: TrainingSet) -> TuneSummary:
     """Fits a model that has nothing to search."""
     from threadpoolctl import threadpool_limits
-
-    from pipelines.training.direct import fit_direct, maker_of
-    from pipelines.training.direct_candidate import write_direct_candidate
 
     settings, part = params.models[name], whole.part(TRAINING)
     make = maker_of(settings, part)
