@@ -105,7 +105,10 @@ PLAIN: dict[str, Callable[..., Any]] = {
 
 @contextmanager
 def plain_kernels() -> Iterator[None]:
-    """Lets the engine's modules use these instructions."""
+    """Lets the engine's modules use these instructions.
+
+    Lanes beyond the end of a line hold whatever the memory held, in compiled code as well, and are never kept.
+    """
     put_back = []
     for name, module in list(sys.modules.items()):
         if name.startswith("pipelines.radiomics.fast."):
@@ -113,7 +116,8 @@ def plain_kernels() -> Iterator[None]:
                 put_back.append((module, instruction, getattr(module, instruction)))
                 setattr(module, instruction, PLAIN[instruction])
     try:
-        yield
+        with np.errstate(over="ignore", invalid="ignore"):
+            yield
     finally:
         for module, instruction, compiled in put_back:
             setattr(module, instruction, compiled)

@@ -1,0 +1,125 @@
+"""Which modules are mutated, how many mutants of each are drawn, and the short tests that must notice them."""
+
+import hashlib
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from proofs.mutants_made import Mutant, mutants_of
+
+FAST = "pipelines/radiomics/fast"
+FORMULAS = (
+    *("firstorder", "glcm", "glrlm", "glszm", "neighbors", "sizes", "eigen", "delicate", "graylevels", "offsets"),
+    *("pairs", "sweep", "region", "textures", "shape", "shape2d", "hull", "scene", "images", "intensity", "gradient"),
+    *(
+        "normalizing",
+        "wavelet",
+        "recursive",
+        "log_filter",
+        "lbp2d",
+        "lbp3d",
+        "prepare",
+        "masks",
+        "resampling",
+        "engine",
+    ),
+)
+LEFT_OUT: Mapping[str, str] = {
+    "lanes, words": "instructions for the compiler, which have no body without it",
+    "mesh_rows": "one table of text; test_engine_generated compares every kind of cube with PyRadiomics",
+    "reading, streams, layouts, dicom_folder, picture, placing": "read files; no formulas",
+    "diagnostics, problems": "report and refuse; no formulas",
+}
+
+_WRONG = "tests/contract/test_engine_wrong_input.py::test_wrong_input_has_pyradiomicss_values_or_a_cause"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A part of the core.
+
+    Args:
+        name: What it is called in the table.
+        files: Its modules, from the repository's root.
+        share: How many of every 400 mutants are drawn from it.
+        tests: The tests that must notice them, the likeliest first; those that take long without a compiler deselected.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    share: int
+    tests: tuple[str, ...]
+
+
+TARGETS = (
+    Target(
+        name="engine formulas",
+        files=tuple(f"{FAST}/{name}.py" for name in FORMULAS),
+        share=240,
+        tests=(
+            "tests/golden/test_engine_formulas.py",
+            "tests/contract/test_engine_refusals.py",
+            "tests/contract/test_engine_wrong_input.py",
+            *("--deselect", f"{_WRONG}[300 bins]", "--deselect", f"{_WRONG}[one slice]"),
+            *("--deselect", "tests/contract/test_engine_wrong_input.py::test_ten_thousand_bins_have_values"),
+        ),
+    ),
+    Target(
+        name="splits",
+        files=("pipelines/training/splits.py",),
+        share=32,
+        tests=("tests/unit/test_training_splits.py",),
+    ),
+    Target(
+        name="ledger",
+        files=("registry/ledger.py",),
+        share=40,
+        tests=("tests/unit/test_registry_ledger.py",),
+    ),
+    Target(
+        name="gates",
+        files=("registry/gates.py",),
+        share=40,
+        tests=("tests/unit/test_registry_gates.py",),
+    ),
+    Target(
+        name="DeLong",
+        files=("pipelines/evaluation/discrimination.py",),
+        share=48,
+        tests=("tests/golden/test_statistics_independent.py", "tests/unit/test_evaluation_statistics.py"),
+    ),
+)
+WHOLE = sum(target.share for target in TARGETS)
+
+
+def tests_digest(root: Path, target: Target) -> str:
+    """Returns the hash of a target's tests and what they are made of: with others, survivors are tried again."""
+    files = [root / test for test in target.tests if (root / test).is_file()]
+    files += [*sorted((root / "tests" / "golden").glob("formula_*")), *sorted((root / "tests").glob("*_volumes.py"))]
+    content = b"".join(file.read_bytes() for file in files) + repr(target.tests).encode()
+    return hashlib.sha256(content).hexdigest()
+
+
+def drawn(root: Path, count: int, seed: int) -> list[tuple[Target, Mutant]]:
+    """Returns the mutants of a seed: each target's share, spread over its modules by how many mutants they have."""
+    rng = random.Random(seed)
+    chosen: list[tuple[Target, Mutant]] = []
+    for target in TARGETS:
+        by_file = {file: mutants_of(root, file) for file in target.files}
+        quotas = _quotas({file: len(found) for file, found in by_file.items()}, round(target.share * count / WHOLE))
+        for file, found in by_file.items():
+            chosen += [(target, mutant) for mutant in rng.sample(found, quotas[file])]
+    return chosen
+
+
+def _quotas(sizes: dict[str, int], total: int) -> dict[str, int]:
+    """Returns how many of each, in proportion to size: largest remainders, and none of more than there are."""
+    everything = sum(sizes.values())
+    total = min(total, everything)
+    exact = {name: size * total / everything for name, size in sizes.items()}
+    quotas = {name: int(share) for name, share in exact.items()}
+    by_remainder = sorted(sizes, key=lambda name: (quotas[name] - exact[name], name))
+    for name in by_remainder[: total - sum(quotas.values())]:
+        quotas[name] += 1
+    return quotas
