@@ -48,16 +48,11 @@ def security(tls: TlsSection, root: Path) -> Any:
         tls_client_cert=str(paths["certificate"]),
         tls_client_key=str(paths["key"]),
     )
-    context_of(made)
+    _context(made)
     return made
 
 
-def context_of(made: Any) -> ssl.SSLContext:
-    """Returns the context of a connection as a client.
-
-    Raises:
-        CertificateError: The files are no certificates, or the key is another certificate's.
-    """
+def _context(made: Any) -> ssl.SSLContext:
     try:
         context: ssl.SSLContext = made.get_connection_args("client")["ssl_context"]
     except (ssl.SSLError, OSError) as error:
@@ -66,16 +61,16 @@ def context_of(made: Any) -> ssl.SSLContext:
     return context
 
 
-def knock(address: str, context: ssl.SSLContext | None) -> None:
+def knock(address: str, safety: Any = None) -> None:
     """Opens a connection to a scheduler and closes it again.
 
     Args:
         address: The scheduler.
-        context: How to shake hands; nothing for a scheduler without TLS.
+        safety: What `security` gave; nothing for a scheduler without TLS.
 
     Raises:
         NobodyThereError: Nobody listens.
-        ClusterError: Somebody does, and one side does not let the other in.
+        HandshakeError: Somebody does, and one side does not let the other in.
     """
     where = urlsplit(address)
     try:
@@ -83,8 +78,8 @@ def knock(address: str, context: ssl.SSLContext | None) -> None:
     except OSError as error:
         raise NobodyThereError(f"nobody answers: {_reason(error)}", where=address) from error
     with plain:
-        if context is not None:
-            _shake_hands(plain, context, address)
+        if safety is not None:
+            _shake_hands(plain, _context(safety), address)
 
 
 class NobodyThereError(ClusterError):
@@ -103,10 +98,11 @@ def _shake_hands(plain: socket.socket, context: ssl.SSLContext, address: str) ->
     try:
         with context.wrap_socket(plain, server_hostname=urlsplit(address).hostname) as safe:
             safe.settimeout(_OBJECTION_S)
-            if not safe.recv(1):
-                raise HandshakeError("it ends the connection right after the handshake", where=address)
+            safe.recv(1)
     except TimeoutError:
         return  # nobody objects
+    except (ssl.SSLEOFError, ConnectionError) as error:
+        raise NobodyThereError("it ends the connection before a word is said", where=address) from error
     except ssl.SSLCertVerificationError as error:
         message = f"the scheduler's certificate is not one of cluster.tls.ca: {error.verify_message}"
         raise HandshakeError(message, where=address) from error

@@ -30,7 +30,7 @@ class NotEnoughMemoryError(CaseError):
 class ClusterError(FaultError):
     """The worker processes cannot be started or do not come back."""
 
-    default_remedy = "run `radmill doctor`; with cluster.workers: 1 the least is asked of the machine"
+    default_remedy = "run `radmill doctor`; what is done stays done, and the next run goes on from there"
 
 
 class NoDaskError(InputError):

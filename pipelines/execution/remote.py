@@ -6,13 +6,14 @@ time.
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from pipelines.execution.admission import Gate, difference, life_of, probe_function
-from pipelines.execution.certificates import NobodyThereError, context_of, knock, security
+from pipelines.execution.certificates import NobodyThereError, knock, security
 from pipelines.execution.problems import ClusterError
 from pipelines.execution.surroundings import Surroundings
 from pipelines.execution.window import Member
@@ -65,6 +66,7 @@ class RemotePool:
         self._addresses: dict[str, str] = {}
         self._alone_with_refused: float | None = None
         self._is_cut = False
+        self._trouble = ""
         hush_dask()
         self.client = connect()
         try:
@@ -96,10 +98,14 @@ class RemotePool:
         if address is not None and self.client.status == "running":
             asyncio.run_coroutine_threadsafe(_restarted(self.client, address), self.client.loop.asyncio_loop)
 
+    def is_excused(self, name: str) -> bool:
+        """Says no: who takes workers away is not known here."""
+        return False
+
     def absence(self) -> str:
         """Says what is known of the workers that are not there."""
         if self._is_cut:
-            return ": the scheduler does not answer"
+            return f": the scheduler does not answer{self._trouble and f' ({self._trouble})'}"
         refused = self._gate.refused()
         return f"; {'; '.join(refused)}" if refused else ": none that may be used is connected to the scheduler"
 
@@ -109,12 +115,7 @@ class RemotePool:
             self.client.close(timeout=5)
 
     def _workers(self) -> dict[str, dict[str, Any]] | None:
-        if self.client.status in ("closed", "closing"):
-            try:
-                self.client = self._connect()
-            except NobodyThereError:
-                return None
-        if self.client.status != "running":
+        if self.client.status != "running" and not self._connect_anew():
             return None
         try:
             told = self.client.sync(self.client.scheduler.identity, n_workers=-1, callback_timeout=_ASK_S)
@@ -122,6 +123,17 @@ class RemotePool:
             return None
         workers: dict[str, dict[str, Any]] = told["workers"]
         return workers
+
+    def _connect_anew(self) -> bool:
+        """Takes another client; Dask's own way back fails over TLS and leaves one that stays between all states."""
+        try:
+            client = self._connect()
+        except ClusterError as error:
+            self._trouble = error.what
+            return False
+        _abandon(self.client)
+        self.client = client
+        return True
 
     def _check_refused(self, is_any_admitted: bool) -> None:
         refused = self._gate.refused()
@@ -141,6 +153,7 @@ def address_pool(cluster: ClusterSection, around: Surroundings) -> RemotePool:
         ClusterError: The scheduler is not there, or one side does not let the other in.
     """
     safety = security(cluster.tls, around.root) if cluster.address.startswith("tls://") else None
+    _wait_for(cluster.address, safety)
     return RemotePool(lambda: connected(cluster.address, safety), around.tell)
 
 
@@ -158,7 +171,7 @@ def connected(address: str, safety: Any = None) -> Any:
     """
     from distributed import Client
 
-    _wait_for(address, context_of(safety) if safety is not None else None)
+    knock(address, safety)
     try:
         return Client(address, security=safety, timeout=_CONNECT_S, set_as_default=False)
     except (OSError, RuntimeError, TimeoutError) as error:
@@ -169,20 +182,32 @@ def connected(address: str, safety: Any = None) -> Any:
 
 def hush_dask() -> None:
     """Keeps Dask's own log from the terminal: what a person should know is told in plain words."""
-    import distributed  # noqa: F401  it sets the level when it is imported
+    import distributed  # noqa: F401  it sets the levels when it is imported
 
-    logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith(("distributed", "tornado"))]:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
-def _wait_for(address: str, context: Any) -> None:
+def _wait_for(address: str, safety: Any) -> None:
     deadline = time.monotonic() + _CONNECT_S
     while True:
         try:
-            return knock(address, context)
+            return knock(address, safety)
         except NobodyThereError:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.5)
+
+
+def _abandon(client: Any) -> None:
+    """Leaves a client whose connection is gone; closing it may take long and fail."""
+
+    def close() -> None:
+        with suppress(Exception):
+            client.close(timeout=_ASK_S)
+        client.status = "closed"  # or it is closed once more when it is swept up
+
+    threading.Thread(target=close, daemon=True).start()
 
 
 def _check_scheduler(client: Any, own: dict[str, str]) -> None:
