@@ -16,6 +16,7 @@ from pipelines.runner import CaseOutcome, CaseTask, Runner, SerialRunner
 POOLS = {
     "local": "pipelines.execution.pool:local_pool",
     "address": "pipelines.execution.remote:address_pool",
+    "slurm": "pipelines.execution.slurm:slurm_pool",
 }
 """Where the function is that makes a pool of each `cluster.kind`; a new kind is a line here."""
 

@@ -18,7 +18,7 @@ _START_TIMEOUT_S = 60.0
 _RETURN_S = 120.0
 """How long workers may take to come back before the run is given up."""
 
-DASK_CONFIG = {
+DASK_CONFIG: dict[str, Any] = {
     "distributed.scheduler.allowed-failures": 0,
     "distributed.scheduler.work-stealing": False,
     "distributed.scheduler.worker-ttl": None,  # compiled code may silence a worker for long; the driver keeps time
@@ -87,6 +87,10 @@ class LocalPool:
             str(worker["name"]): Member(address=address, life=address, memory_bytes=self.memory_bytes)
             for address, worker in workers.items()
         }
+
+    def is_excused(self, name: str) -> bool:
+        """Says no: nobody takes a worker away."""
+        return False
 
     def absence(self) -> str:
         """Says nothing more: they should be there."""

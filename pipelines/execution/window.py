@@ -8,7 +8,7 @@ Workers come and go while it runs: one that appears gets cases, one that vanishe
 
 import queue
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -19,6 +19,9 @@ from pipelines.runner import CaseOutcome, CaseTask
 
 _LOOK_S = 1.0
 """How often the driver looks which workers there are."""
+
+_EXCUSES = 3
+"""How often a case is handed out anew because its worker was taken away; one that never ends in time is to blame."""
 
 WORKER_MB = 250.0
 """What a warm worker holds before its first case: Python, Dask, SimpleITK and an engine."""
@@ -61,6 +64,10 @@ class Pool(Protocol):
 
     def kill(self, name: str) -> None:
         """Ends a worker at once, without waiting for it; another takes its name or a name of its own."""
+        ...
+
+    def is_excused(self, name: str) -> bool:
+        """Whether a worker that is gone was taken away, so that the case it had is not to blame."""
         ...
 
     def absence(self) -> str:
@@ -113,6 +120,7 @@ class Window:
         self._slots: dict[str, Slot] = {}
         self._tasks = _Tasks(())
         self._alone: deque[CaseTask] = deque()
+        self._excuses: Counter[str] = Counter()
         self._seen = self._working = time.monotonic()
         self._moved = self._seen
         self._is_reached = True
@@ -196,8 +204,11 @@ class Window:
 
     def _strand(self, flight: Flight) -> None:
         """The way to a worker was cut while it had a case: the case is the next one, and the worker starts anew."""
-        self._vacate(flight.slot)
+        self._put_back(flight)
         flight.slot.is_stranded = True
+
+    def _put_back(self, flight: Flight) -> None:
+        self._vacate(flight.slot)
         if flight.is_alone:
             self._alone.append(flight.task)
         else:
@@ -216,12 +227,17 @@ class Window:
             yield CaseOutcome(task=flight.task, error=error)
 
     def _lost(self, flight: Flight) -> Iterator[CaseOutcome]:
+        name = flight.task.name
+        if self._excuses[name] < _EXCUSES and self._pool.is_excused(flight.slot.name):
+            self._excuses[name] += 1
+            self._put_back(flight)
+            return
         self._vacate(flight.slot)
         if not flight.is_alone:
             self._alone.append(flight.task)
             return
         message = "the process working on it ended, also when it was tried again alone"
-        yield CaseOutcome(task=flight.task, error=WorkerDiedError(message, where=flight.task.name))
+        yield CaseOutcome(task=flight.task, error=WorkerDiedError(message, where=name))
 
     def _vacate(self, slot: Slot) -> None:
         flight = slot.flight

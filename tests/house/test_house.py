@@ -26,6 +26,7 @@ LEVELS = {
     "pipelines.shuffled_views": 4.5,
     "pipelines.execution": 6,
     "pipelines.imports": 6,
+    "pipelines.looking": 6,
     "pipelines.models": 7,
     "pipelines.training": 8,
     "pipelines.evaluation.cohorts": 7.2,
@@ -55,6 +56,7 @@ LEVELS = {
 OWNERS = {
     "dask": ("pipelines.execution",),
     "distributed": ("pipelines.execution",),
+    "dask_jobqueue": ("pipelines.execution",),
     "optuna": ("pipelines.training.tune", "pipelines.training.search"),
     "sklearn": ("pipelines.models", "pipelines.training"),
     "mlflow": ("pipelines.training.tracking", "registry"),

@@ -1,0 +1,266 @@
+"""Jobs of SLURM that are workers: asked for by sbatch, replaced when they end, cancelled when the driver ends."""
+
+import shutil
+import subprocess
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from featurestore.errors import InputError
+from pipelines.execution.pool import DASK_CONFIG, patience
+from pipelines.execution.problems import ClusterError, NoDaskError
+from pipelines.execution.remote import hush_dask
+from pipelines.execution.slurm_script import certificates, job_settings, log_folder, secret_folder, start_guard
+from pipelines.execution.surroundings import Surroundings
+from pipelines.params.slurm import SlurmSection
+
+_LOOK_S = 5.0
+"""How often SLURM is asked what became of jobs whose workers are not there."""
+
+_ASK_S = 60.0
+"""How long one of SLURM's commands may take."""
+
+_BAD_STARTS = 3
+"""So many jobs in a row may end before their worker was there; then the next ones will, too."""
+
+_TO_BLAME = {"RUNNING", "COMPLETED", "FAILED", "OUT_OF_MEMORY"}
+"""States of a job in which the work itself ended the worker, not SLURM or who runs it."""
+
+_OVER = {
+    "BOOT_FAIL", "CANCELLED", "COMPLETED", "COMPLETING", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY",
+    "PREEMPTED", "REVOKED", "TIMEOUT",
+}  # fmt: skip
+
+
+class NoSlurmError(InputError):
+    """There is no SLURM on this machine."""
+
+    default_remedy = "run it where `sbatch` works, such as a login node or a job, or set cluster.kind to local"
+
+
+class SubmissionError(ClusterError):
+    """SLURM does not take a job."""
+
+    default_remedy = "check cluster.slurm (partition, account, walltime, memory_gb) against `sinfo` and `sacctmgr`"
+
+
+class BadStartError(ClusterError):
+    """Jobs start, and their workers do not."""
+
+    default_remedy = (
+        "check that the nodes see the study's folder (else cluster.slurm.shared), the Python of cluster.slurm.python, "
+        "and this machine's address (cluster.slurm.interface or host)"
+    )
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A job as squeue tells of it."""
+
+    state: str
+    reason: str
+
+    @property
+    def is_over(self) -> bool:
+        return self.state in _OVER
+
+
+class SlurmJobs:
+    """As many jobs as asked for, each with its workers.
+
+    Args:
+        section: How they are asked for.
+        around: Where the study is, and whom to tell.
+
+    Raises:
+        NoSlurmError: There is no sbatch.
+        NoDaskError: dask-jobqueue is not installed.
+        SubmissionError: SLURM does not take them.
+    """
+
+    def __init__(self, section: SlurmSection, around: Surroundings) -> None:
+        self.section = section
+        self.around = around
+        self.cluster: Any = None
+        self._seen: set[str] = set()
+        self._bad_starts = 0
+        self._told = ""
+        for command in ("sbatch", "squeue", "scancel"):
+            if shutil.which(command) is None:
+                raise NoSlurmError(f"there is no command {command}", where="cluster.kind slurm")
+        hush_dask()
+        self._secret = secret_folder(self.section, self.around.root)
+        self.name = f"radmill-{self._secret.name.rpartition('-')[2]}"
+        self._logs = log_folder(self.section, self.around.root, self.name)
+        self._guard = start_guard(self.name, self._secret)
+        self._patience = patience()
+        try:
+            self.cluster = self._scheduler()
+            for _ in range(self.section.jobs):
+                self.cluster.worker_spec.update(self.cluster.new_worker_spec())
+            self._submit()
+            self._looked = time.monotonic()
+        except BaseException:
+            self.close()
+            raise
+
+    def client(self) -> Any:
+        """Returns a client of the scheduler."""
+        from distributed import Client
+
+        return Client(self.cluster, set_as_default=False)
+
+    def keep(self, present: Iterable[str]) -> None:
+        """Asks for a job in the place of each that ended.
+
+        Args:
+            present: The workers that are there.
+
+        Raises:
+            BadStartError: Jobs end before their workers are there.
+            SubmissionError: SLURM takes none any more, and no worker is left.
+        """
+        there = {self._job_of(worker) for worker in present}
+        self._seen |= there
+        self._bad_starts = 0 if there else self._bad_starts
+        if len(there) >= self.section.jobs or time.monotonic() - self._looked < _LOOK_S:
+            return
+        self._looked = time.monotonic()
+        queue = self._queue()
+        if queue is None:
+            return
+        over = [name for name in set(self.cluster.workers) - there if _is_over(queue, self._id(name))]
+        for name in over:
+            self._note_end(name)
+        if over:
+            self._replace(over, is_any_there=bool(there))
+        elif not there and (waiting := _in_words(queue)) != self._told:
+            self._told = waiting
+            self.around.tell(waiting)
+
+    def is_excused(self, worker: str) -> bool:
+        """Whether SLURM took a worker away (its time was over, somebody cancelled or preempted it, its node failed)."""
+        queue = self._queue()
+        found = (queue or {}).get(self._id(self._job_of(worker)))
+        return found is not None and found.state not in _TO_BLAME
+
+    def absence(self) -> str:
+        """Says what the jobs wait for."""
+        return f": {_in_words(self._queue() or {})}; the logs of jobs are in {self._logs}"
+
+    def close(self) -> None:
+        """Cancels all jobs and removes the certificates; the guard does so, too, when this process is killed."""
+        self._guard.stdin.close()
+        if self.cluster is not None:
+            with suppress(TimeoutError, OSError, RuntimeError):  # the scheduler ends with this process at the latest
+                self.cluster.close(timeout=10)
+            self.cluster = None
+        self._guard.wait(timeout=_ASK_S)
+        self._patience.__exit__(None, None, None)
+
+    def _scheduler(self) -> Any:
+        import dask
+
+        if not _is_installed("dask_jobqueue"):
+            remedy = "pip install 'radmill[cluster]'"
+            raise NoDaskError("the package dask-jobqueue is missing", where="cluster.kind slurm", remedy=remedy)
+        from dask_jobqueue import SLURMCluster
+
+        with dask.config.set(DASK_CONFIG | {"distributed.scheduler.http.routes": []}):
+            return SLURMCluster(
+                job_cls=_job_class(),
+                name=self.name,
+                security=certificates(self._secret),
+                silence_logs=False,
+                **job_settings(self.section, self.name, self._logs),
+            )
+
+    def _submit(self) -> None:
+        async def all_asked_for() -> None:
+            await self.cluster
+
+        try:
+            self.cluster.sync(all_asked_for)
+        except (RuntimeError, ValueError, OSError) as error:
+            raise SubmissionError(_said(str(error)), where="sbatch") from error
+
+    def _replace(self, names: list[str], *, is_any_there: bool) -> None:
+        for name in names:
+            del self.cluster.workers[name]
+            self._seen.discard(name)
+        try:
+            self._submit()
+        except SubmissionError as error:
+            if not is_any_there and len(names) == self.section.jobs:
+                raise
+            self.around.tell(f"a job that ended is not replaced yet: {error}")
+
+    def _note_end(self, name: str) -> None:
+        number = self._id(name)
+        if number is None or name in self._seen:
+            return
+        self._bad_starts += 1
+        if self._bad_starts >= _BAD_STARTS:
+            log = self._logs / f"{self.name}-{number}.err"
+            last = log.read_text(errors="replace").strip().splitlines()[-1:] if log.is_file() else []
+            said = f"the last one's log ends with: {last[0]}" if last else "the last one left no log"
+            raise BadStartError(f"{self._bad_starts} jobs ended before a worker was there; {said}", where=str(log))
+
+    def _job_of(self, worker: str) -> str:
+        return worker.rpartition("-")[0] if self.section.cores > 1 else worker
+
+    def _id(self, name: str) -> str | None:
+        job = self.cluster.workers.get(name)
+        return None if job is None else job.job_id
+
+    def _queue(self) -> dict[str | None, _Job] | None:
+        """Returns the jobs of this run that SLURM knows of, also those that ended lately; nothing when it is silent."""
+        command = ["squeue", "--noheader", "--states=all", f"--name={self.name}", "--format=%i|%T|%r"]
+        try:
+            told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=_ASK_S).stdout
+        except (subprocess.SubprocessError, OSError):
+            return None
+        rows = [line.strip().split("|", 2) for line in told.splitlines() if line.count("|") >= 2]
+        return {number: _Job(state, reason) for number, state, reason in rows}
+
+
+def _job_class() -> Any:
+    from dask_jobqueue.slurm import SLURMJob
+
+    class Job(SLURMJob):  # type: ignore[misc]  # dask-jobqueue is untyped
+        """A job that is cancelled with all others of its name, not by a command of its own."""
+
+        async def close(self) -> None:
+            pass
+
+    return Job
+
+
+def _is_installed(name: str) -> bool:
+    import importlib.util
+
+    return importlib.util.find_spec(name) is not None
+
+
+def _is_over(queue: dict[str | None, _Job], number: str | None) -> bool:
+    found = queue.get(number)
+    return found is None or found.is_over
+
+
+def _in_words(queue: dict[str | None, _Job]) -> str:
+    alive = [job for job in queue.values() if not job.is_over]
+    if not alive:
+        return "no job of this run is in SLURM's queue"
+    counts = {(job.state.lower(), job.reason): 0 for job in alive}
+    for job in alive:
+        counts[job.state.lower(), job.reason] += 1
+    told = [f"{n} {state}" + ("" if why == "None" else f" ({why})") for (state, why), n in sorted(counts.items())]
+    return f"jobs in SLURM's queue: {', '.join(told)}"
+
+
+def _said(message: str) -> str:
+    """Returns what a command of SLURM complained of, out of dask-jobqueue's report."""
+    tail = message.rpartition("stderr:\n")[2].strip()
+    return tail.splitlines()[-1] if tail else message
