@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from pipelines.evaluation.estimates import wilson
 from pipelines.reporting.drawings import inline
 from pipelines.reporting.flow import causes, flow_rows
 from pipelines.reporting.forest_figures import ForestRow, forest_figure
@@ -22,8 +23,10 @@ from pipelines.reporting.hospital_files import HospitalFiles, Told
 from pipelines.reporting.hospital_runs import MOST
 from pipelines.reporting.hospital_words import ALARMS, FAMILY_WORDS, REMEDIES, SERIOUS, SET_WORDS, code_words, many
 from pipelines.reporting.model_figures import Drawing
+from pipelines.scoring.conformal import held_classes
 from pipelines.scoring.doubt import WORDS, standing
 from pipelines.scoring.inbox import INCOMPLETE
+from pipelines.scoring.performance import CONFIDENCE
 from pipelines.scoring.scorer import UNHARMONIZED
 from pipelines.scoring.shadow import shadow_comparison
 from registry.reference import reference_of
@@ -148,11 +151,28 @@ def doubt_content(files: HospitalFiles) -> Content:
         "rows": rows,
         "n": len(files.scores),
         "sets": sorted(sets.items(), key=lambda one: (-one[1], one[0])),
+        "coverage": _coverage(files),
         "standing": standing(files.champion.package, doubt.alpha, files.adapter),
         "policy": doubt.policy,
         "remembers": reference_of(files.champion.package) is not None,
         "alpha": f"{doubt.alpha:g}",
+        "promise": f"{100 * (1 - doubt.alpha):g}",
     }
+
+
+def _coverage(files: HospitalFiles) -> list[Content]:
+    """Returns by class how often the sets of labelled cases held it, beside what they promise; nothing without sets."""
+    if "prediction_set" not in files.seen:
+        return []
+    alpha, used = files.scoring.doubt.alpha, files.adapter.cases if files.adapter else ()
+    rows = []
+    for label, (kept, n) in held_classes(files.seen, files.labels, used).items():
+        if n:
+            share = wilson(kept, n, CONFIDENCE)
+            is_short = share.high is not None and share.high < 1 - alpha
+            rows.append({"words": ("negative", "positive")[label], "kept": kept, "n": n, "is_short": is_short}
+                        | {"share": share.value, "low": share.low, "high": share.high})  # fmt: skip
+    return rows
 
 
 def performance_content(files: HospitalFiles) -> Content:

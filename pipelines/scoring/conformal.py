@@ -8,7 +8,7 @@ Source: Vovk 2012, Conditional validity of inductive conformal predictors, ACML,
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -108,6 +108,21 @@ def prediction_sets(p: Floats, reference: Reference, alpha: float) -> list[str]:
     names = {(True, True): BOTH, (True, False): NEGATIVE, (False, True): POSITIVE, (False, False): NEITHER}
     told = zip((negative > alpha).tolist(), (positive > alpha).tolist(), np.isnan(p).tolist(), strict=True)
     return ["" if is_unknown else names[(is_negative, is_positive)] for is_negative, is_positive, is_unknown in told]
+
+
+def held_classes(told: pd.DataFrame, labels: pd.DataFrame, used: Collection[str]) -> dict[int, tuple[int, int]]:
+    """Returns by class how many labelled cases have it in their set, and how many have a set: the promise, kept or not.
+
+    Args:
+        told: `case_id` and `prediction_set`.
+        labels: `case_id` and `label` of those whose label is known.
+        used: Cases that the sets rest on, which cannot judge them.
+    """
+    rows = told.merge(labels, on="case_id").dropna(subset=["label"])
+    rows = rows[(rows["prediction_set"] != "") & ~rows["case_id"].isin(list(used))]
+    own = {label: rows.loc[rows["label"] == label, "prediction_set"] for label in (0, 1)}
+    names = {0: (NEGATIVE, BOTH), 1: (POSITIVE, BOTH)}
+    return {label: (int(sets.isin(names[label]).sum()), len(sets)) for label, sets in own.items()}
 
 
 def recalibrated(folder: Path, package: str) -> ConformalAdapter | None:

@@ -77,6 +77,7 @@ def test_labels_bring_performance_beside_development(study: SmallStudy) -> None:
     told = page(study)
     assert "AUC here" in told
     assert "estimate, no label was used" not in told
+    assert re.search(r"of \d+ positive cases \d+ have their class in their set", told)
     assert {"ROC curve", "Calibration", "Decision curve"} <= set(re.findall(r'class="name">([^<]+)<', told))
     assert faults(study.workspace.deployment / "pages" / "harbor.html") == []
 

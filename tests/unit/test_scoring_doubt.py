@@ -15,6 +15,7 @@ from pipelines.scoring.conformal import (
     LEAST,
     cases_used,
     class_p_values,
+    held_classes,
     is_void,
     kept_recalibration,
     least_cases,
@@ -323,6 +324,13 @@ def test_a_hospital_is_recalibrated_once_and_its_cases_are_named(tmp_path: Path,
     assert "labelled cases of this hospital" in standing(part, 0.05, made)
     assert "may not hold here" in standing(part, 0.05)
     assert "too few" in standing(part, 0.001)
+
+
+def test_the_promise_of_sets_is_held_against_labels_that_made_none_of_them() -> None:
+    sets = ["negative", "both", "positive", "none", "positive", "", "positive"]
+    told = pd.DataFrame({"case_id": list("abcdefg"), "prediction_set": sets})
+    labels = pd.DataFrame({"case_id": list("abcdefg"), "label": [0, 0, 0, 1, 1, 1, 1]})
+    assert held_classes(told, labels, {"g"}) == {0: (2, 3), 1: (1, 2)}
 
 
 def test_a_changed_adapter_is_not_believed(tmp_path: Path) -> None:
