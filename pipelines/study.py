@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from types import FrameType
@@ -12,7 +13,8 @@ from types import FrameType
 from featurestore.errors import FaultError, InputError
 from featurestore.files import write_bytes
 from featurestore.tables import centers_of, read_frame
-from pipelines.params import Params
+from pipelines.params import Params, load_params
+from pipelines.runner import Progress
 from pipelines.workspace import ROLES, Workspace
 from registry.keeping import forget_dead_dvc
 
@@ -38,25 +40,28 @@ class StageRefusedError(InputError):
     default_remedy = "do what the message above says; what was finished is kept, and `radmill run` goes on from there"
 
 
-def init_study(folder: Path, settings: str = "params.yaml") -> Workspace:
+def init_study(folder: Path, settings: str = "params.yaml", edit: Callable[[Path], None] | None = None) -> Workspace:
     """Makes a study: settings, stage graph, git and DVC.
 
     Args:
-        folder: A new or empty folder.
+        folder: A new or empty folder; raw data may lie in it already.
         settings: The template of its `params.yaml`.
+        edit: Changes the settings before they are committed.
 
     Raises:
-        FolderTakenError: There is something in it.
+        FolderTakenError: There is something else in it.
         FaultError: git or DVC failed.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FolderTakenError("there is something here already", where=folder.name)
+    check_free(folder)
     own = {"dvc.yaml": "dvc.yaml", ".gitignore": "gitignore", ".gitattributes": "gitattributes"}
     for name, template in {"params.yaml": settings, **own}.items():
         write_bytes(folder / name, (files("pipelines") / "template" / template).read_bytes())
     workspace = Workspace(folder.resolve())
     for path in (workspace.root / "data" / "raw", workspace.incoming, workspace.keys, workspace.state):
-        path.mkdir(parents=True)
+        path.mkdir(parents=True, exist_ok=True)
+    if edit is not None:
+        edit(workspace.params)
+        load_params(workspace.params)
     workspace.private.chmod(0o700)
     _command(["git", "init", "--quiet", "--initial-branch=main"], workspace.root)
     run_dvc(workspace, "init", "--quiet")
@@ -66,6 +71,38 @@ def init_study(folder: Path, settings: str = "params.yaml") -> Workspace:
     _command(["git", "add", "."], workspace.root)
     _command([*git_as(workspace.root), "commit", "--quiet", "--message", "Begin the study"], workspace.root)
     return workspace
+
+
+def check_free(folder: Path) -> None:
+    """Checks that a study can be made in a folder.
+
+    Raises:
+        FolderTakenError: It holds something besides raw data.
+    """
+    held = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    raw_only = not (folder / "data").is_dir() or {path.name for path in (folder / "data").iterdir()} <= {"raw"}
+    if (folder.exists() and not folder.is_dir()) or held - {"data", "incoming"} or not raw_only:
+        raise FolderTakenError("there is something here already", where=folder.name)
+
+
+def bring(centers: Mapping[str, Path], workspace: Workspace, *, copy: bool, progress: Progress) -> None:
+    """Puts centers' folders into `data/raw`: as links, so that hospitals' files stay where they are, or as copies.
+
+    Args:
+        centers: The folder of each center, by its name in the study.
+        workspace: The study.
+        copy: Copies the files instead, for data on a disk that goes.
+        progress: Is told of each center that is copied.
+    """
+    progress.start("copying centers", len(centers) if copy else 0)
+    for name, folder in centers.items():
+        target = workspace.raw(name)
+        if copy:
+            shutil.copytree(folder.resolve(), target)
+            progress.advance()
+        else:
+            target.symlink_to(folder.resolve(), target_is_directory=True)
+    progress.finish()
 
 
 def settle(workspace: Workspace) -> None:

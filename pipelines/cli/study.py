@@ -4,13 +4,16 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipelines.cli.terminal import TerminalProgress, print_facts, print_table
 from pipelines.params import edit_params, load_params
 from pipelines.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pipelines.status import Status
 
 PRESETS = ("her2-bladder",)
 
@@ -25,20 +28,68 @@ PRESETS = ("her2-bladder",)
     help="Settings of a published kind of study, for own data: radiomics by phase, networks, a clinical "
     "model, fusions.",
 )
+@click.option(
+    "--from-data",
+    "data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Look at this folder (one sub-folder a center, or one center) and propose the settings.",
+)
+@click.option("--copy", is_flag=True, help="Copy the centers' files into data/raw instead of linking to them.")
+@click.option("--external", multiple=True, metavar="CENTER", help="A center kept for validation; repeat for more.")
+@click.option("--phase", "phases", multiple=True, metavar="NAME[=PATTERN]", help="A phase to use; repeat for more.")
+@click.option("--label", metavar="COLUMN", help="The outcome's column in clinical.csv.")
+@click.option("--positive", multiple=True, metavar="VALUE", help="A positive value of the label; repeat for more.")
+@click.option("--negative", multiple=True, metavar="VALUE", help="A negative one; all others when left out.")
+@click.option("--clinical", multiple=True, metavar="COLUMN", help="A clinical column to read; repeat, or `none`.")
+@click.option("--roi", metavar="PATTERN", help="Regular expression on the names of the outlined region.")
+@click.option("--observer", metavar="NAME", help="Whose outlines features come from, or majority, or staple.")
+@click.option("--yes", is_flag=True, help="Ask nothing: take what is proposed where no option says otherwise.")
 @click.option("--patients", default=40, show_default=True, help="Demo: patients a center.")
 @click.option("--effect", default=1.0, show_default=True, help="Demo: strength of the true effect; 0 plants none.")
 @click.option("--seed", default=20240501, show_default=True, help="Demo: seed of all that is drawn.")
 @click.option("--deliveries", default=1, show_default=True, help="Demo: in how many the new hospital's files come.")
-def init(folder: Path, demo: bool, tables: bool, preset: str | None, **drawn: Any) -> None:
+def init(folder: Path, demo: bool, tables: bool, preset: str | None, **more: Any) -> None:
     """Make a study in FOLDER: settings, stage graph, git and DVC.
 
-    Then put each center's files into FOLDER/data/raw/<center>, name the centers, phases and the label in
-    FOLDER/params.yaml, and look at `radmill status`.
-    """
+    In a terminal it asks where the data lie, looks at names and headers, shows which centers, phases, regions and
+    columns it found, and asks for the label. With --from-data and --yes it does the same for scripts. Nothing is
+    written before all answers are there.
+
+    \b
+    radmill init my-study
+    radmill init my-study --from-data /data/hospitals --external west --label her2 --positive "2+" --positive "3+"
+    """  # noqa: D301  click reads the character
+    if sum((demo, tables, preset is not None, more["data"] is not None)) > 1:
+        raise click.UsageError("take one of --demo, --tables, --preset and --from-data")
+    drawn = {name: more.pop(name) for name in ("patients", "effect", "seed", "deliveries")}
+    is_bare = not (demo or tables or preset)
+    if is_bare and _begin(folder, asks=not more.pop("yes"), given=more):
+        return
+    _init_from_template(folder, demo, tables, preset, drawn)
+
+
+def _begin(folder: Path, *, asks: bool, given: dict[str, Any]) -> bool:
+    """Makes a study of data that are there; returns whether it did."""
+    from pipelines.cli.beginning import Given, begin, is_terminal
+
+    asks = asks and is_terminal()
+    told = sorted(name for name, value in given.items() if value and name != "data")
+    if given["data"] is None and not asks:
+        if told:
+            raise click.UsageError("these options say something about data: add --from-data FOLDER")
+        return False
+    workspace = begin(folder, Given(**given), asking=asks)
+    if workspace is None:
+        return False
+    _show_status(workspace)
+    click.echo(f"\nA study is in {folder}; read its params.yaml through once.")
+    click.echo(f"Next: cd {folder} && radmill run gallery (every outline, to look at), then radmill run")
+    return True
+
+
+def _init_from_template(folder: Path, demo: bool, tables: bool, preset: str | None, drawn: dict[str, Any]) -> None:
     from pipelines.study import init_study
 
-    if sum((demo, tables, preset is not None)) > 1:
-        raise click.UsageError("take one of --demo, --tables and --preset")
     settings = f"{preset}.yaml" if preset else "tables.yaml" if tables else "params.yaml"
     workspace = init_study(folder, settings)
     if demo:
@@ -92,13 +143,23 @@ def status(check: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(state.plain(), indent=2))
     else:
-        for title, rows in state.tables.items():
-            print_table(title, rows)
-            click.echo()
-        print_facts(state.facts)
-        for line in state.remarks:
-            click.echo(f"- {line}")
+        _print_status(state)
     sys.exit(1 if check and state.n_refused else 0)
+
+
+def _show_status(workspace: Workspace) -> None:
+    from pipelines.status import study_status
+
+    _print_status(study_status(workspace, load_params(workspace.params)))
+
+
+def _print_status(state: "Status") -> None:
+    for title, rows in state.tables.items():
+        print_table(title, rows)
+        click.echo()
+    print_facts(state.facts)
+    for line in state.remarks:
+        click.echo(f"- {line}")
 
 
 @click.command()

@@ -99,7 +99,7 @@ def read_clinical(
         if path is None and not labelled:
             return ClinicalTable(is_sent=False)
         raise ClinicalTableError("there is no clinical.csv in its folder", where=where)
-    header, rows = _parsed(path, where)
+    header, rows = parsed_table(path, where)
     header = _declared_names(header, own_names or {}, where)
     names = _positions(header, [PATIENT, *_required(columns, label, labelled=labelled)], where)
     wanted = {name: _position(header, name) for name in [*columns, label.column]}
@@ -128,7 +128,7 @@ def read_labels(
         ClinicalTableError: The file cannot be read, or a patient has two labels.
     """
     where = f"clinical.csv of center {center}"
-    header, rows = _parsed(path, where)
+    header, rows = parsed_table(path, where)
     header = _declared_names(header, own_names or {}, where)
     wanted = {label.column: _position(header, label.column)}
     if wanted[label.column] is None:
@@ -175,7 +175,12 @@ def label_of(text: str, label: LabelSection) -> int | None:
     return 0 if value in {canonical(str(v)) for v in label.negative} else None
 
 
-def _parsed(path: Path, where: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
+def parsed_table(path: Path, where: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Returns the header and the filled rows with their numbers in the file, whatever its encoding and delimiter.
+
+    Raises:
+        ClinicalTableError: It is no table, or a row is longer than the header.
+    """
     text = _decoded(path.read_bytes())
     first = text.split("\n", 1)[0]
     delimiter = max(_DELIMITERS, key=first.count)

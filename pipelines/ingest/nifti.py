@@ -104,7 +104,8 @@ def labels_in(path: Path) -> list[int]:
     Raises:
         CaseError: As for `read_volume`.
     """
-    found = np.unique(sitk.GetArrayViewFromImage(_read(path, _LOOKED_AT, [])))
+    image = _read(path, _LOOKED_AT, [])
+    found = np.unique(sitk.GetArrayViewFromImage(image))
     whole = [int(value) for value in found if np.isfinite(value) and value == np.rint(value)]
     return [value for value in whole if value != 0] if len(whole) == len(found) else []
 

@@ -52,7 +52,7 @@ def find_volumes(files: Iterable[SourceFile], matcher: PhaseMatcher, roi: str, l
     """Adds the cases among a center's NIfTI and NRRD files to what was found."""
     images: dict[tuple[str, str], list[ImageSource]] = defaultdict(list)
     orphans: dict[tuple[str, str], list[SourceFile]] = defaultdict(list)
-    for (folder, stem), group in _groups(files).items():
+    for (folder, stem), group in grouped(files).items():
         patient_id = patient_name(folder.rpartition("/")[2])
         group_files = tuple(named.file for named in group)
         found.claim(patient_id, *group_files)
@@ -74,7 +74,8 @@ def observer_name(text: str) -> str:
     return f"{name}-sent" if name in CONSENSUS else name
 
 
-def _groups(files: Iterable[SourceFile]) -> dict[tuple[str, str], list[Named]]:
+def grouped(files: Iterable[SourceFile]) -> dict[tuple[str, str], list[Named]]:
+    """Returns images and masks that belong together, by folder and by the image's name in lower case."""
     groups = defaultdict(list)
     for file in files:
         lower = file.name.lower()

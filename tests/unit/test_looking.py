@@ -1,0 +1,185 @@
+"""What `radmill init` sees in a folder of hospitals' data: right proposals, and nobody's name on the terminal."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.uid import generate_uid
+
+from pipelines.looking import NoDataError, Proposal, find_centers, look_at_center, propose
+from pipelines.looking.choosing import (
+    AnswerNeededError,
+    AnswerWrongError,
+    chosen_phases,
+    clinical_columns,
+    label_column,
+    outcome,
+)
+from pipelines.looking.columns import declared
+from pipelines.looking.found import SeenColumn, is_telling
+from pipelines.looking.phases import seen_phases
+from tests.unit.dicom_writing import blank, ct_slice
+
+RTSTRUCT = "1.2.840.10008.5.1.4.1.1.481.3"
+SURNAME = "Mustermann"
+
+
+def nifti_center(
+    folder: Path, n: int = 4, *, names: tuple[str, ...] = ("Arterial", "late_2mm"), value: int = 1
+) -> None:
+    """Patients with an image and a mask of each name, and a clinical table."""
+    image = sitk.GetImageFromArray(np.zeros((2, 3, 4), np.int16))
+    mask = sitk.GetImageFromArray(np.ones((2, 3, 4), np.uint8))
+    rows = ["patient_id;Age;sex;ihc;outcome;remark"]
+    for number in range(n):
+        patient = folder / f"{SURNAME}{number}"
+        patient.mkdir(parents=True)
+        for name in names:
+            stem, reader = name.format(number=number), "a" if number % 2 else SURNAME
+            sitk.WriteImage(image, patient / f"{stem}.nii")
+            sitk.WriteImage(mask, patient / f"{stem}_mask-{reader}.nii")
+        told = f"{60 + number};{'FM'[number % 2]};{['0', '2+'][number // 2 % 2]};{['alive', 'dead'][number // 2 % 2]}"
+        rows.append(f"{SURNAME}{number};{told};{SURNAME}{number} was seen")
+    (folder / "clinical.csv").write_text("\n".join(rows))
+
+
+def dicom_center(
+    folder: Path, descriptions: list[str], n: int = 4, *, roi: str = "GTV-1", id_column: str = "PatNr"
+) -> None:
+    """Patients with a flat folder of series of two slices each, and an RTSTRUCT on all but the first series."""
+    for number in range(n):
+        patient = folder / f"{SURNAME}{number}"
+        patient.mkdir(parents=True)
+        uids = [generate_uid(entropy_srcs=[f"{folder.name} {number} {place}"]) for place in range(len(descriptions))]
+        for place, text in enumerate(descriptions):
+            for index in range(2):
+                _slice(patient, index, place, text.format(number=number), uids[place], f"P{number}")
+        _outlines(patient, uids[1:], roi.format(number=number), f"P{number}")
+    rows = [f"P{number},{number % 2},{50 + number}" for number in range(n)]
+    (folder / "clinical.csv").write_text("\n".join(["PatNr,ihc,age", *rows]))
+
+
+def _slice(folder: Path, index: int, place: int, text: str, uid: str, patient: str) -> None:
+    dataset = ct_slice(index)
+    dataset.SeriesDescription, dataset.SeriesInstanceUID, dataset.PatientID = text, uid, patient
+    dataset.SOPInstanceUID = generate_uid(entropy_srcs=[uid, str(index)])
+    dataset.ContrastBolusStartTime, dataset.AcquisitionTime = "120000", f"12{place:02d}30"
+    dataset.save_as(folder / f"{place}-{index}", enforce_file_format=True)
+
+
+def _outlines(folder: Path, uids: list[str], roi: str, patient: str) -> None:
+    dataset: FileDataset = blank(RTSTRUCT, patient)
+    dataset.Modality, dataset.PatientID, dataset.SeriesInstanceUID = "RTSTRUCT", patient, generate_uid()
+    region = Dataset()
+    region.ROINumber, region.ROIName = 1, roi
+    dataset.StructureSetROISequence = [region]
+    frame, study = Dataset(), Dataset()
+    study.RTReferencedSeriesSequence = []
+    for uid in uids:
+        series = Dataset()
+        series.SeriesInstanceUID = uid
+        study.RTReferencedSeriesSequence.append(series)
+    frame.RTReferencedStudySequence = [study]
+    dataset.ReferencedFrameOfReferenceSequence = [frame]
+    dataset.save_as(folder / "outlines", enforce_file_format=True)
+
+
+def seen(root: Path) -> Proposal:
+    return propose([look_at_center(name, folder) for name, folder in find_centers(root).items()])
+
+
+def shown(proposal: Proposal) -> str:
+    names = [column.name for column in proposal.columns]
+    rows = [*proposal.center_rows(), *proposal.phase_rows(), *proposal.region_rows(), *proposal.column_rows(names)]
+    return str([rows, proposal.remarks()])
+
+
+def test_two_hospitals_in_two_formats_are_one_study(tmp_path: Path) -> None:
+    """Words of the trade join what each hospital calls a phase; outlines tell which series are meant at all."""
+    nifti_center(tmp_path / "St. Anna")
+    dicom_center(tmp_path / "west", ["Scout", "CORTICO 1.0 B30f", "Abd delayed"])
+    proposal = seen(tmp_path)
+    assert [(p.name, p.n_one, p.n_several, p.n_none) for p in proposal.phases] == [
+        ("corticomedullary", 8, 0, 0),
+        ("delayed", 8, 0, 0),
+    ]
+    assert [row["center"] for row in proposal.center_rows()] == ["st_anna", "west"]
+    assert proposal.centers[1].table is not None
+    assert proposal.centers[1].table.patient_column == "PatNr"
+    assert [center.n_matched() for center in proposal.centers] == [4, 4]
+    assert proposal.roi_label == "auto"
+    assert proposal.centers[0].labels == Counter({1: 4})
+
+
+def test_nobody_is_named_on_the_terminal(tmp_path: Path) -> None:
+    nifti_center(tmp_path / "a", names=("Arterial", f"{SURNAME}{{number}}"))
+    dicom_center(tmp_path / "b", [f"{SURNAME} {{number}}", f"Art {SURNAME}^{{number}}"], roi=f"{SURNAME}{{number}}")
+    assert SURNAME not in shown(seen(tmp_path))
+    assert is_telling("Anna^Berta", 99)
+    assert not is_telling("3+", 1)
+
+
+def test_phases_of_one_name_are_told_apart_by_their_delay(tmp_path: Path) -> None:
+    dicom_center(tmp_path / "a", ["Scout", "Abdomen CE", "Abdomen CE"])
+    phases = seen_phases([look_at_center(*next(iter(find_centers(tmp_path).items())))])
+    assert [(phase.name, phase.delay_s) for phase in phases] == [
+        ("abdomen_ce_1", (0.0, 120.0)),
+        ("abdomen_ce_2", (120.0, 86400.0)),
+    ]
+    assert [(phase.n_one, phase.n_several) for phase in phases] == [(4, 0), (4, 0)]
+
+
+def test_a_folder_of_patients_is_one_center(tmp_path: Path) -> None:
+    nifti_center(tmp_path / "My Cohort")
+    assert list(find_centers(tmp_path / "My Cohort")) == ["my_cohort"]
+    (tmp_path / "My Cohort" / "clinical.csv").unlink()
+    assert list(find_centers(tmp_path / "My Cohort")) == ["my_cohort"]
+    assert "no clinical.csv" in str(seen(tmp_path / "My Cohort").remarks())
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(NoDataError, match="no files"):
+        find_centers(tmp_path / "empty")
+
+
+def test_the_label_is_asked_for_and_never_guessed(tmp_path: Path) -> None:
+    nifti_center(tmp_path / "a")
+    proposal = seen(tmp_path)
+    with pytest.raises(AnswerNeededError) as caught:
+        label_column(proposal, None)
+    assert "ihc" in caught.value.remedy
+    with pytest.raises(AnswerWrongError, match="is it ihc"):
+        label_column(proposal, "ihcc")
+    with pytest.raises(AnswerNeededError, match=r"0 \(2\), 2\+ \(2\)"):
+        outcome(label_column(proposal, "IHC"), ())
+    result = outcome(label_column(proposal, "IHC"), ["2+"])
+    assert (result.column.name, result.positive, result.negative, result.n_fewest) == ("ihc", ("2+",), ("0",), 2)
+    with pytest.raises(AnswerWrongError, match="nowhere '3\\+'"):
+        outcome(result.column, ["3+"])
+
+
+def test_what_tells_the_outcome_is_no_covariate(tmp_path: Path) -> None:
+    """`outcome` is dead exactly where ihc is 2+, and a remark is free text; only age and sex are left."""
+    nifti_center(tmp_path / "a")
+    proposal = seen(tmp_path)
+    assert [column.name for column in clinical_columns(proposal, "ihc", None)] == ["Age", "sex"]
+    with pytest.raises(AnswerWrongError, match="is the label"):
+        clinical_columns(proposal, "ihc", ["ihc"])
+
+
+def test_another_writing_of_a_category_is_not_declared() -> None:
+    column = SeenColumn(
+        name="sex", kind="category", values=Counter({"F": 30, "M": 40, "male": 1}), n_missing=0, centers=("a",)
+    )
+    assert declared(column, 2) == {"kind": "category", "values": ["F", "M"], "required": False}
+
+
+def test_a_pattern_of_ones_own_is_tried_on_what_was_seen(tmp_path: Path) -> None:
+    dicom_center(tmp_path / "a", ["Scout", "CORTICO 1.0", "CORTICO 5.0"])
+    proposal = seen(tmp_path)
+    assert [(phase.n_one, phase.n_several) for phase in chosen_phases(proposal, ["thin=(?i)cortico.*1"])] == [(4, 0)]
+    assert [(phase.n_one, phase.n_several) for phase in chosen_phases(proposal, ["all=(?i)cortico"])] == [(0, 4)]
+    for answer, told in (("venous", "was not found"), ("thin=(", "no regular expression")):
+        with pytest.raises(AnswerWrongError, match=told):
+            chosen_phases(proposal, [answer])
