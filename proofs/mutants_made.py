@@ -55,6 +55,7 @@ class Mutant:
         before: The code that is replaced.
         after: What stands there instead.
         start: Where it begins in the file, in bytes.
+        column: Where it begins in its line, in bytes.
     """
 
     file: str
@@ -64,11 +65,12 @@ class Mutant:
     before: str
     after: str
     start: int
+    column: int
 
     @property
     def key(self) -> str:
         """Returns what names it in results."""
-        return f"{self.file}|{self.start}|{self.before}|{self.after}"
+        return f"{self.file}|{self.line}|{self.column}|{self.before}|{self.after}"
 
     def applied(self, source: bytes) -> bytes:
         """Returns the module's text with the change."""
@@ -91,7 +93,16 @@ def mutants_of(root: Path, file: str) -> list[Mutant]:
         start = starts[node.lineno - 1] + node.col_offset
         before = source[start : starts[node.end_lineno - 1] + node.end_col_offset].decode()
         text = lines[node.lineno - 1].decode().strip()
-        mutant = Mutant(file=file, line=node.lineno, text=text, kind=kind, before=before, after=after, start=start)
+        mutant = Mutant(
+            file=file,
+            line=node.lineno,
+            text=text,
+            kind=kind,
+            before=before,
+            after=after,
+            start=start,
+            column=node.col_offset,
+        )
         if "".join(before.split()) != "".join(after.split()):
             found[mutant.key] = mutant
     return sorted(found.values(), key=lambda mutant: (mutant.start, mutant.kind, mutant.after))

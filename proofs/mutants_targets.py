@@ -1,7 +1,6 @@
 """Which modules are mutated, how many mutants of each are drawn, and the short tests that must notice them."""
 
 import hashlib
-import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,15 +101,21 @@ def tests_digest(root: Path, target: Target) -> str:
 
 
 def drawn(root: Path, count: int, seed: int) -> list[tuple[Target, Mutant]]:
-    """Returns the mutants of a seed: each target's share, spread over its modules by how many mutants they have."""
-    rng = random.Random(seed)
+    """Returns what a seed draws: each target's share, spread over its modules by how many mutants they have."""
     chosen: list[tuple[Target, Mutant]] = []
     for target in TARGETS:
         by_file = {file: mutants_of(root, file) for file in target.files}
         quotas = _quotas({file: len(found) for file, found in by_file.items()}, round(target.share * count / WHOLE))
         for file, found in by_file.items():
-            chosen += [(target, mutant) for mutant in rng.sample(found, quotas[file])]
+            lots = sorted(found, key=lambda mutant: _lot(mutant, seed))
+            chosen += [(target, mutant) for mutant in lots[: quotas[file]]]
     return chosen
+
+
+def _lot(mutant: Mutant, seed: int) -> str:
+    """Returns the lot a mutant draws: it stays the same when other lines of its file change."""
+    drawn_by = f"{seed}|{mutant.file}|{mutant.text}|{mutant.before}|{mutant.after}|{mutant.column}"
+    return hashlib.sha256(drawn_by.encode()).hexdigest()
 
 
 def _quotas(sizes: dict[str, int], total: int) -> dict[str, int]:

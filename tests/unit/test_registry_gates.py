@@ -32,6 +32,8 @@ def verdict(name: str, limit: object, seen: Evidence, champion: Evidence | None 
         ("external_n_minimum", 20, {"n": 19}, False),
         ("calibration_slope_range", [0.8, 1.2], {"calibration_slope": 1.2}, True),
         ("calibration_slope_range", (0.8, 1.2), {"calibration_slope": 1.21}, False),
+        ("calibration_slope_range", (0.8, 1.2), {"calibration_slope": 0.8}, True),
+        ("calibration_slope_range", (0.8, 1.2), {"calibration_slope": 0.79}, False),
     ],
 )
 def test_a_limit_is_met_or_not(name: str, limit: object, seen: dict[str, float], passed: bool) -> None:

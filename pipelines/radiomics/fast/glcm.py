@@ -116,13 +116,12 @@ def _directions(matrices, levels, highest):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _direction(p, levels, highest, out):  # type: ignore[no-untyped-def]
+    """Adds the features of one matrix to a row of zeros."""
     n = len(levels)
     px = np.zeros(n)
     py = np.zeros(n)
     by_sum = np.zeros(2 * int(highest) + 1)
     by_gap = np.zeros(int(highest) + 1)
-    for at in (0, 17, 18, 20):
-        out[at] = 0.0
     for i in range(n):
         for j in range(n):
             value = p[i, j]
@@ -147,8 +146,6 @@ def _clusters(p, levels, px, py, out):  # type: ignore[no-untyped-def]
     """Fills what needs the means; 13 and 14 hold the cross entropy and the joint entropy of the marginals."""
     mean_x = (px * levels).sum()
     mean_y = (py * levels).sum()
-    for at in (1, 2, 3, 5, 13, 14):
-        out[at] = 0.0
     for i in range(len(levels)):
         for j in range(len(levels)):
             marginal = px[i] * py[j]
