@@ -89,6 +89,8 @@ TARGETS = (
         tests=("tests/golden/test_statistics_independent.py", "tests/unit/test_evaluation_statistics.py"),
     ),
 )
+LEAST = 2
+"""Mutants of the smallest module."""
 WHOLE = sum(target.share for target in TARGETS)
 
 
@@ -119,12 +121,14 @@ def _lot(mutant: Mutant, seed: int) -> str:
 
 
 def _quotas(sizes: dict[str, int], total: int) -> dict[str, int]:
-    """Returns how many of each, in proportion to size: largest remainders, and none of more than there are."""
-    everything = sum(sizes.values())
-    total = min(total, everything)
-    exact = {name: size * total / everything for name, size in sizes.items()}
-    quotas = {name: int(share) for name, share in exact.items()}
-    by_remainder = sorted(sizes, key=lambda name: (quotas[name] - exact[name], name))
+    """Returns how many of each: two of every module at least, the rest in proportion to size."""
+    total = min(total, sum(sizes.values()))
+    quotas = {name: min(LEAST, size, total // len(sizes)) for name, size in sizes.items()}
+    rest, free = total - sum(quotas.values()), {name: size - quotas[name] for name, size in sizes.items()}
+    exact = {name: size * rest / max(sum(free.values()), 1) for name, size in free.items()}
+    for name, share in exact.items():
+        quotas[name] += int(share)
+    by_remainder = sorted(sizes, key=lambda name: (int(exact[name]) - exact[name], name))
     for name in by_remainder[: total - sum(quotas.values())]:
         quotas[name] += 1
     return quotas
