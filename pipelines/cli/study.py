@@ -114,9 +114,10 @@ def run(stage: str | None) -> None:
     """
     from pipelines.ingest.pseudonyms import ensure_keys
     from pipelines.study import reproduce, uncommitted
+    from pipelines.unfinished import noted
 
     workspace = Workspace.find()
-    with workspace.lock("radmill run"):
+    with workspace.lock("radmill run"), noted(workspace):
         params = load_params(workspace.params)
         ensure_keys(workspace, params)
         params = load_params(workspace.params)

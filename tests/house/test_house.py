@@ -49,6 +49,7 @@ LEVELS = {
     "pipelines.comparing": 13,
     "pipelines.contrasting": 13,
     "pipelines.window": 12,
+    "pipelines.unfinished": 12,
     "pipelines.doctor": 12,
     "pipelines.cli": 14,
 }
