@@ -4,6 +4,7 @@ import importlib
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
@@ -24,16 +25,31 @@ MINIMUM_DISK_GB = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing looked at: what was found, whether it will do, and what to do if not."""
+    """One thing looked at: what was found, whether it will do, and what to do if not.
+
+    Args:
+        subject: What was looked at.
+        found: What it is like.
+        verdict: `unfit` stops or endangers a study, a `note` limits it.
+        remedy: What to do.
+        why: What happens otherwise.
+        mend: Does what is safe, and returns what it did; none where a person must decide.
+    """
 
     subject: str
     found: str
     verdict: Verdict = "fit"
     remedy: str = ""
+    why: str = ""
+    mend: Callable[[], str] | None = None
 
     def plain(self) -> dict[str, object]:
         """Returns the finding as a table row."""
         return {"subject": self.subject, "found": self.found, "verdict": self.verdict, "remedy": self.remedy}
+
+    def explained(self) -> dict[str, object]:
+        """Returns all of it as JSON types."""
+        return {**self.plain(), "why": self.why, "fixable": self.mend is not None}
 
 
 def examine(folder: Path) -> list[Finding]:
@@ -53,7 +69,6 @@ def examine(folder: Path) -> list[Finding]:
         *(_library(name, "radmill") for name in BASE),
         *(_library(name, "radmill[study]") for name in STUDY),
         *(_library(name, "radmill[reference]") for name in REFERENCE),
-        *private_files(folder),
         Finding(subject="feature set", found=FEATURE_SET),
     ]
 
@@ -76,7 +91,8 @@ def _memory() -> Finding:
     if found >= MINIMUM_MEMORY_GB:
         return Finding(subject="memory", found=f"{found:.0f} GB")
     remedy = "use one worker (cluster.workers: 1) and small images, or a larger machine"
-    return Finding(subject="memory", found=f"{found:.1f} GB", verdict="note", remedy=remedy)
+    why = "a worker holds a whole image and its filtered copies"
+    return Finding(subject="memory", found=f"{found:.1f} GB", verdict="note", remedy=remedy, why=why)
 
 
 def _disk(folder: Path) -> Finding:
@@ -84,7 +100,8 @@ def _disk(folder: Path) -> Finding:
     if free >= MINIMUM_DISK_GB:
         return Finding(subject="free disk", found=f"{free:.0f} GB")
     remedy = "free some space, or put the study on another disk"
-    return Finding(subject="free disk", found=f"{free:.1f} GB", verdict="note", remedy=remedy)
+    why = "crops, tables and DVC's cache need about as much as the raw images"
+    return Finding(subject="free disk", found=f"{free:.1f} GB", verdict="note", remedy=remedy, why=why)
 
 
 def _compiler() -> Finding:
@@ -106,13 +123,25 @@ def private_files(folder: Path) -> list[Finding]:
         return [Finding(subject="private files", found=f"{len(paths)}, for their owner alone")]
     first = open_to_others[0].relative_to(folder).parts[:2]
     found = f"{len(open_to_others)} of {len(paths)} open to other users, such as in {'/'.join(first)}"
-    return [Finding(subject="private files", found=found, verdict="unfit", remedy="chmod -R go= private")]
+    why = "whoever reads a key can find out who is behind a pseudonym"
+
+    def mend() -> str:
+        for path in open_to_others:
+            path.chmod(path.stat().st_mode & 0o700)
+        return f"took others' rights from {len(open_to_others)} files and folders of private"
+
+    return [
+        Finding(
+            subject="private files", found=found, verdict="unfit", remedy="chmod -R go= private", why=why, mend=mend
+        )
+    ]
 
 
 def _program(name: str) -> Finding:
     if shutil.which(name):
         return Finding(subject=name, found="present")
-    return Finding(subject=name, found="missing", verdict="unfit", remedy=f"install {name}")
+    why = "settings, stage graph and the registry's ledger are kept in it"
+    return Finding(subject=name, found="missing", verdict="unfit", remedy=f"install {name}", why=why)
 
 
 def _owner(package: str) -> Finding:
@@ -122,7 +151,8 @@ def _owner(package: str) -> Finding:
         return Finding(subject=f"package {package}", found="owned by radmill")
     found = f"owned by {', '.join(owners) or 'nobody'}"
     remedy = "install radmill alone in an environment of its own"
-    return Finding(subject=f"package {package}", found=found, verdict="unfit", remedy=remedy)
+    why = "another distribution has a package of this name, and which of them runs is chance"
+    return Finding(subject=f"package {package}", found=found, verdict="unfit", remedy=remedy, why=why)
 
 
 def _library(module: str, source: str) -> Finding:
@@ -130,12 +160,16 @@ def _library(module: str, source: str) -> Finding:
     names = packages_distributions().get(module, [])
     if not names:
         verdict: Verdict = "unfit" if source == "radmill" else "note"
-        return Finding(subject=module, found="missing", verdict=verdict, remedy=f"pip install '{source}'")
+        why = "nothing runs without it" if source == "radmill" else f"it is needed for what {source} adds"
+        return Finding(subject=module, found="missing", verdict=verdict, remedy=f"pip install '{source}'", why=why)
     try:
         importlib.import_module(module)
     except Exception as error:  # whatever a broken library raises is the finding
         found = f"broken: {type(error).__name__}: {error}"
-        return Finding(subject=module, found=found, verdict="unfit", remedy=f"pip install --force-reinstall {names[0]}")
+        remedy = f"pip install --force-reinstall {names[0]}"
+        return Finding(
+            subject=module, found=found, verdict="unfit", remedy=remedy, why="it is there and cannot be used"
+        )
     return Finding(subject=module, found=_version(names[0]))
 
 

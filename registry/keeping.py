@@ -65,18 +65,24 @@ def forget_dead_dvc(root: Path) -> None:
 
     DVC asks whether a process of that number lives; a zombie or a stranger with the number would block it for ever.
     """
+    note = dead_dvc_note(root)
+    if note is not None:
+        note.unlink(missing_ok=True)
+
+
+def dead_dvc_note(root: Path) -> Path | None:
+    """Returns DVC's note of who works on which path, where nobody does."""
     note = root / ".dvc" / "tmp" / "rwlock"
     try:
         told = json.loads(note.read_text(encoding="utf-8"))
         readers = [info for infos in told.get("read", {}).values() for info in infos]
         holders = {int(info["pid"]) for info in (*told.get("write", {}).values(), *readers)}
     except FileNotFoundError:
-        return
+        return None
     except (ValueError, KeyError, TypeError, AttributeError):
-        note.unlink(missing_ok=True)
-        return
-    if Path("/proc").is_dir() and holders and not any(_is_dvc(pid) for pid in holders):
-        note.unlink(missing_ok=True)
+        return note
+    is_dead = Path("/proc").is_dir() and holders and not any(_is_dvc(pid) for pid in holders)
+    return note if is_dead else None
 
 
 def _is_dvc(pid: int) -> bool:
@@ -169,16 +175,18 @@ def rewriting_commits(root: Path, ledger: Path) -> list[str]:
 
 
 def _remove_dead_locks(root: Path) -> None:
-    """Removes the locks that a git which was killed left behind; git itself waits for a person to do it.
+    """Removes the locks that a git which was killed left behind; git itself waits for a person to do it."""
+    for lock in dead_git_locks(root):
+        lock.unlink(missing_ok=True)
 
-    Only where it can be seen that no git works in this repository: Linux.
-    """
+
+def dead_git_locks(root: Path) -> list[Path]:
+    """Returns git's locks where it can be seen that no git works in this repository: on Linux."""
     processes, told = Path("/proc"), _run(["git", "rev-parse", "--git-dir", "--git-common-dir"], root)
     own = {(root / line).resolve() for line in told.splitlines()}
     locks = [lock for folder in own for lock in (*folder.glob("*.lock"), *folder.glob("refs/**/*.lock"))]
-    if locks and processes.is_dir() and not any(_is_git_in(path, root) for path in processes.glob("[0-9]*")):
-        for lock in locks:
-            lock.unlink(missing_ok=True)
+    is_dead = processes.is_dir() and not any(_is_git_in(path, root) for path in processes.glob("[0-9]*"))
+    return sorted(locks) if is_dead else []
 
 
 def _is_git_in(process: Path, root: Path) -> bool:

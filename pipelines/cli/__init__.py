@@ -53,7 +53,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "recalibrate": ("hospitals", "recalibrate", "A new version, recalibrated on a hospital's labelled cases."),
     "schedule": ("schedule", "schedule", "Score at set times: print or install for systemd, cron, Kubernetes."),
     "ui": ("study", "ui", "Open the MLflow UI and name the pages."),
-    "doctor": ("study", "doctor", "Is this machine fit?"),
+    "doctor": ("study", "doctor", "Are this machine and this study fit? --fix mends what is safe."),
     "upgrade": ("study", "upgrade", "Show what a new feature-set version would recompute, and pin it."),
     "key": ("study", "key", "The centers' pseudonym keys: show, create, import."),
 }

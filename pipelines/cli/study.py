@@ -13,6 +13,7 @@ from pipelines.params import edit_params, load_params
 from pipelines.workspace import Workspace
 
 if TYPE_CHECKING:
+    from pipelines.doctor import Finding
     from pipelines.status import Status
 
 PRESETS = ("her2-bladder",)
@@ -184,22 +185,45 @@ def ui(port: int) -> None:
 
 @click.command()
 @click.option("--ibsi", is_flag=True, help="Compute the IBSI 1 digital phantom here instead; exit 2 on a wrong value.")
+@click.option("--fix", is_flag=True, help="Mend what can be mended safely, and say what was done.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def doctor(ibsi: bool, as_json: bool) -> None:
-    """Say whether this machine is fit: Python, compiler, memory, disk, libraries, package names.
+def doctor(ibsi: bool, fix: bool, as_json: bool) -> None:
+    """Say whether this machine and the study here are fit, why it matters, and what to do.
 
-    With --ibsi, say whether it computes what the Image Biomarker Standardisation Initiative agreed on.
+    Of the machine: Python, compiler, memory, disk, libraries, package names. Of a study: git, DVC and its settings,
+    what git must not see, rights on keys, the feature set, links that lead nowhere, locks and temporary files of
+    programs that are gone. --fix touches no table, key, image or model.
+
+    Exit codes: 0 fit, perhaps with notes; 2 something is unfit (with --fix: still). With --ibsi, say whether this
+    machine computes what the Image Biomarker Standardisation Initiative agreed on.
     """
     if ibsi:
         sys.exit(_check_phantom(as_json))
     from pipelines.doctor import examine
+    from pipelines.study_health import examine_study, mend
 
-    findings = examine(Path.cwd())
+    here = Path.cwd()
+    done = mend(examine_study(here)) if fix else []
+    machine, study = examine(here), examine_study(here)
     if as_json:
-        click.echo(json.dumps([finding.plain() for finding in findings], indent=2))
+        click.echo(json.dumps([finding.explained() for finding in (*machine, *study)], indent=2))
     else:
-        print_table("This machine", [finding.plain() for finding in findings])
-    sys.exit(2 if any(finding.verdict == "unfit" for finding in findings) else 0)
+        for line in done:
+            click.echo(f"fixed: {line}")
+        _print_findings(machine, study)
+    sys.exit(2 if any(finding.verdict == "unfit" for finding in (*machine, *study)) else 0)
+
+
+def _print_findings(machine: list["Finding"], study: list["Finding"]) -> None:
+    print_table("This machine", [finding.plain() for finding in machine])
+    if study:
+        click.echo()
+        print_table("This study", [finding.plain() for finding in study])
+    wrong = [finding for finding in (*machine, *study) if finding.verdict != "fit"]
+    for finding in (finding for finding in wrong if finding.why):
+        click.echo(f"- {finding.subject}: {finding.why}")
+    if any(finding.mend is not None for finding in wrong):
+        click.echo("`radmill doctor --fix` mends: " + ", ".join(f.subject for f in wrong if f.mend is not None))
 
 
 def _check_phantom(as_json: bool) -> int:

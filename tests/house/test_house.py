@@ -51,6 +51,7 @@ LEVELS = {
     "pipelines.window": 12,
     "pipelines.unfinished": 12,
     "pipelines.doctor": 12,
+    "pipelines.study_health": 12.5,
     "pipelines.cli": 14,
 }
 

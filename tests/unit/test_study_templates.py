@@ -26,7 +26,14 @@ SARCOMA = TEMPLATES.parents[1] / "docs" / "how-to" / "soft-tissue-sarcoma" / "pa
 
 
 @pytest.mark.parametrize(
-    "template", [TEMPLATES / "params.yaml", TEMPLATES / "tables.yaml", TEMPLATES / "her2-bladder.yaml", SARCOMA]
+    "template",
+    [
+        TEMPLATES / "params.yaml",
+        TEMPLATES / "tables.yaml",
+        TEMPLATES / "her2-bladder.yaml",
+        TEMPLATES / "own.yaml",
+        SARCOMA,
+    ],
 )
 def test_the_template_has_every_key_of_the_stage_graph(template: Path) -> None:
     content = yaml.safe_load(template.read_text(encoding="utf-8"))
