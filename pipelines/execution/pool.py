@@ -128,7 +128,7 @@ class LocalPool:
                     host="127.0.0.1",
                     dashboard_address="127.0.0.1:0",
                     scheduler_kwargs={"dashboard": False},
-                    silence_logs=False,
+                    silence_logs=logging.CRITICAL + 1,
                 )
                 client = Client(cluster, set_as_default=False)
                 client.wait_for_workers(self.n_workers, timeout=_START_TIMEOUT_S)
