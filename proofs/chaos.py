@@ -84,7 +84,7 @@ def make(stage: Stage, plan: Plan, missing: Iterable[int], record: Path) -> None
 def told(row: Row) -> str:
     """Returns a round in one line."""
     return (
-        f"{row['round']:3d} {row['fault']}: {row['did']}, {row['stage']} +{row['after_s']} s; exit {row['exit']}, "
+        f"{row['round']:3d} {row['fault']}: {row['did']}, in {row['stage']}; exit {row['exit']}, "
         f"{len(row['failed_cases'])} cases failed; {row['reruns']} rerun, {row['recovery_s']} s: "
         f"{'equal' if not row['faults'] else row['faults']}"
     )

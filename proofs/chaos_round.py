@@ -1,5 +1,6 @@
 """One round: a pristine study, a run that is disturbed, and the run that must make it good."""
 
+import os
 import random
 import shutil
 import time
@@ -9,7 +10,7 @@ from typing import Any
 
 from proofs.chaos_checks import ending_faults, failed_cases, leftovers, unwhole
 from proofs.chaos_faults import FAULTS, Fault, Mount, Scene, mend
-from proofs.chaos_run import Moment, Run
+from proofs.chaos_run import BEFORE, Moment, Run
 from proofs.chaos_study import LIMIT_S, Reference, Stage, differing, outputs
 
 RERUNS, ORPHANS_S, ATTEMPTS = 3, 60.0, 4
@@ -82,6 +83,7 @@ class Round:
         if self.mount is not None:
             self.mount.make()
         self.stage.copy(self.study)
+        os.sync()
 
     def _disturbed(self, rng: random.Random) -> Row:
         """Strikes at a random moment and waits for the end of the run."""
@@ -89,13 +91,14 @@ class Round:
         has_workers = self.fault.needs_workers
         moment = Moment.with_workers(marks, rng) if has_workers else Moment.drawn(marks, rng, self.part)
         is_due = moment.await_in(run, workers=has_workers)
+        at = [BEFORE, *run.stages()][-1]
         did = self.fault.strike(Scene(run, self.mount, rng)) if is_due else ""
         code = run.wait(LIMIT_S)
         return {
-            "stage": moment.stage,
-            "after_s": round(moment.after_s, 2),
+            "stage": at,
             "did": did,
             "exit": code,
+            "told": _last(run) if code else "",
             "lasted_s": round(time.monotonic() - run.begin, 2),
             "orphans": run.orphans(ORPHANS_S),
         }
@@ -109,7 +112,7 @@ class Round:
         return ", and the next run too" if is_on else ""
 
     def _after_fault(self, row: Row) -> list[str]:
-        """Returns what is wrong right after the fault, takes away what outlasts it, and looks for half-written files."""
+        """Takes away what outlasts the fault, and returns what is wrong: the ending, orphans, half-written files."""
         found = [] if row["did"] else ["nothing was struck"]
         found += [f"still runs after the end: {one}" for one in row.pop("orphans")]
         row["failed_cases"] = failed_cases(self.study)
