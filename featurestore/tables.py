@@ -4,6 +4,7 @@ The layout is Hive's (`center=<name>/part-0.parquet`). The center is no column o
 A file has one row group, because the footer of a wide table costs about 0.3 kB a column and row group.
 """
 
+import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -72,6 +73,21 @@ def write_center(
     path = partition(root, center)
     _write(table.replace_schema_metadata(stored.metadata), path, keys)
     return path
+
+
+def move_center(source: Path, root: Path, center: str) -> Path:
+    """Moves one center's file from another folder of the same table; what was there is replaced.
+
+    Raises:
+        NoRoomError: It could not be moved; the file before it is as it was.
+    """
+    target = partition(root, center)
+    try:
+        with atomic_path(target) as temporary:
+            shutil.move(partition(source, center), temporary)
+    except OSError as error:
+        raise NoRoomError(f"{error.strerror or error}", where=_place(target)) from error
+    return target
 
 
 def read_schema(root: Path, *, centers: Iterable[str] | None = None) -> pa.Schema:

@@ -4,7 +4,7 @@ A stage hands its cases to a `Runner` and takes outcomes as they come. `executio
 here serves a hospital's base install and tests.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -48,9 +48,12 @@ class CaseFailedError(CaseError):
 
 
 class Runner(Protocol):
-    """Runs a function over cases; yields every case exactly once, in any order, and never raises for a case."""
+    """Runs a function over cases; yields every case exactly once, in any order, and never raises for a case.
 
-    def run(self, work: Callable[..., Receipt], tasks: Sequence[CaseTask]) -> Iterator[CaseOutcome]:
+    Tasks may be made one by one as they are asked for: a runner takes few more than it has at work.
+    """
+
+    def run(self, work: Callable[..., Receipt], tasks: Iterable[CaseTask]) -> Iterator[CaseOutcome]:
         """Yields the outcome of `work(**task.payload)` for each task."""
         ...
 
@@ -58,7 +61,7 @@ class Runner(Protocol):
 class SerialRunner:
     """Runs cases one after another in this process."""
 
-    def run(self, work: Callable[..., Receipt], tasks: Sequence[CaseTask]) -> Iterator[CaseOutcome]:
+    def run(self, work: Callable[..., Receipt], tasks: Iterable[CaseTask]) -> Iterator[CaseOutcome]:
         """Yields the outcome of each task in order."""
         for task in tasks:
             yield attempt(work, task)

@@ -2,68 +2,45 @@
 
 A row carries the fingerprint of all that decides it and the hash of its values. Where both still hold it is taken over,
 so that one new case costs one case and an incremental run gives the same bytes as a full rebuild. What was measured
-before a run was cut short lies in small parts and is not measured again.
+before a run was cut short lies in small parts and is not measured again. One center after another is planned, handed
+out and written, so that memory follows the largest center and not the study.
 """
 
 import shutil
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
-from featurestore.errors import CaseError, InputError
-from featurestore.fingerprints import canonical_json
-from featurestore.tables import centers_of, keep_centers
-from pipelines.execution.feature_tables import (
-    PERTURBED,
-    TABLES,
-    completed,
-    keep_only,
-    kept_features,
-    measured_row,
-    stopped_row,
-    table_of,
-    write_features,
-    write_qc,
+from featurestore.errors import InputError
+from featurestore.tables import centers_of
+from pipelines.execution.center_work import (
+    DUE,
+    KEPT,
+    RESUMED,
+    CenterWork,
+    ExtractPlaces,
+    Job,
+    Outlook,
+    Tally,
+    publish,
 )
-from pipelines.execution.region_work import extract_region, part_lost, part_path, read_part, region_task
-from pipelines.execution.regions import Recipe, Region, check_margins, read_regions, stored_settings
+from pipelines.execution.feature_tables import OBSERVERS, RADIOMICS, TABLES
+from pipelines.execution.region_work import extract_region
+from pipelines.execution.regions import Recipe, Region, check_margins, read_regions, spacings, stored_settings
 from pipelines.images.perturbation import Perturbation
 from pipelines.images.shuffling import SHUFFLED
 from pipelines.params import Params
-from pipelines.radiomics.base import Features
-from pipelines.radiomics.catalog import names
 from pipelines.radiomics.engines import engine as make_engine
 from pipelines.radiomics.settings import ExtractionSettings, settings_by_phase
 from pipelines.record import FEATURE_SET
-from pipelines.runner import Progress, Runner, Silent
+from pipelines.runner import CaseTask, Progress, Runner, Silent
 from pipelines.workspace import Role, Workspace
-
-_Value = TypeVar("_Value")
 
 
 class FeatureSetError(InputError):
     """The study pins another version of what decides feature values than the one installed."""
 
     default_remedy = "`radmill upgrade` shows what would be recomputed, and pins the installed one"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExtractPlaces:
-    """The folders of one run.
-
-    Args:
-        cases: Stored volumes.
-        views: The tables of ingest.
-        features: Where the tables of features go.
-        parts: Scratch for what is measured and not yet in a table.
-    """
-
-    cases: Path
-    views: Path
-    features: Path
-    parts: Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,10 +128,14 @@ def shuffle(
     check_feature_set(params.radmill.feature_set)
     places = _places(workspace, role, workspace.shuffled(role), "shuffle")
     settings = _checked_settings(places, workspace, params, phases)
+    cases = places.views / "cases"
+
+    def regions(center: str) -> list[Region]:
+        return [one.shuffled() for one in read_regions(cases, center, settings) if one.is_primary]
+
     recipe = _recipe(settings, params.extraction.engine, params.radmill.feature_set)
-    found = read_regions(places.views / "cases", settings) if phases else {}
-    regions = {center: [one.shuffled() for one in own if one.is_primary] for center, own in found.items()}
-    return _extracted(places, recipe, regions, (SHUFFLED,), runner, progress or Silent())
+    job = Job(places=places, recipe=recipe, tables=(SHUFFLED,), always=(SHUFFLED,), regions=regions)
+    return _extracted(job, centers_of(cases) if phases else [], runner, progress or Silent())
 
 
 def _places(workspace: Workspace, role: Role, features: Path, work: str) -> ExtractPlaces:
@@ -170,8 +151,7 @@ def _checked_settings(
     places: ExtractPlaces, workspace: Workspace, params: Params, phases: Sequence[str]
 ) -> dict[str, ExtractionSettings]:
     settings = settings_by_phase(params.extraction, list(phases), workspace.root)
-    regions = [region for own in read_regions(places.views / "cases", settings).values() for region in own]
-    check_margins(regions, settings, params.margin)
+    check_margins(spacings(places.views / "cases", settings), settings, params.margin)
     return settings
 
 
@@ -209,10 +189,14 @@ def extract_cases(
         EngineError: The engine is not installed or cannot do what the settings ask; nothing was written.
     """
     recipe = _recipe(settings_by_phase, engine, feature_set)
-    regions = read_regions(places.views / "cases", settings_by_phase)
-    for own in regions.values():
-        own += [region.perturbed(name) for region in own if region.is_primary for name in perturbations]
-    return _extracted(places, recipe, regions, TABLES, runner, progress or Silent())
+    cases = places.views / "cases"
+
+    def regions(center: str) -> list[Region]:
+        own = read_regions(cases, center, settings_by_phase)
+        return own + [region.perturbed(name) for region in own if region.is_primary for name in perturbations]
+
+    job = Job(places=places, recipe=recipe, tables=TABLES, always=(RADIOMICS, OBSERVERS), regions=regions)
+    return _extracted(job, centers_of(cases), runner, progress or Silent())
 
 
 def _recipe(settings_by_phase: Mapping[str, ExtractionSettings], engine: str, feature_set: str) -> Recipe:
@@ -220,119 +204,53 @@ def _recipe(settings_by_phase: Mapping[str, ExtractionSettings], engine: str, fe
     return Recipe(by_phase=stored, engine=engine, feature_set=feature_set)
 
 
-def _extracted(
-    places: ExtractPlaces,
-    recipe: Recipe,
-    regions: Mapping[str, list[Region]],
-    tables: Sequence[str],
-    runner: Runner,
-    progress: Progress,
-) -> ExtractSummary:
-    recipe.check_crops([region for own in regions.values() for region in own])
-    batches = [_Batch.planned(places, recipe, center, own, tables) for center, own in sorted(regions.items())]
-    _measure(places, recipe, batches, runner, progress)
-    for batch in batches:
-        batch.write(places, recipe, tables)
-    keep_only(places.features, sorted(regions), tables)
-    shutil.rmtree(places.parts, ignore_errors=True)
-    return _summary(batches, recipe)
+def _extracted(job: Job, centers: Sequence[str], runner: Runner, progress: Progress) -> ExtractSummary:
+    outlooks = [Outlook.of(job, center) for center in centers]
+    for phase in sorted({phase for outlook in outlooks for phase in outlook.phases}):
+        make_engine(job.recipe.engine, job.recipe.by_phase[phase])  # complains before any case does
+    tally = Tally()
+    _measure(job, outlooks, runner, progress, tally)
+    publish(job, centers)
+    shutil.rmtree(job.places.parts, ignore_errors=True)
+    return _summary(tally, job.recipe)
 
 
-@dataclass(frozen=True)
-class _Batch:
-    """One center's regions with their fingerprints, and what became of them."""
+def _measure(job: Job, outlooks: Sequence[Outlook], runner: Runner, progress: Progress, tally: Tally) -> None:
+    at_work: dict[str, tuple[CenterWork, Region]] = {}
 
-    center: str
-    marks: dict[Region, str]
-    kept: dict[Region, Features]
-    resumed: set[Region]
-    errors: dict[Region, CaseError]
-    qc: list[dict[str, object]]
+    def tasks() -> Iterator[CaseTask]:
+        for outlook in outlooks:
+            if outlook.n_due:
+                work = CenterWork(job, outlook)
+                for region, task in work.tasks():
+                    at_work[task.payload["part"]] = work, region
+                    yield task
 
-    @classmethod
-    def planned(
-        cls, places: ExtractPlaces, recipe: Recipe, center: str, regions: list[Region], tables: Sequence[str]
-    ) -> "_Batch":
-        marks = {region: recipe.fingerprint(region) for region in regions}
-        kept: dict[Region, Features] = {}
-        for table in tables:
-            kept |= kept_features(places.features / table, center, recipe, _in_table(marks, table))
-        resumed = {
-            region
-            for region, mark in marks.items()
-            if region not in kept and read_part(part_path(places.parts, region, mark), mark) is not None
-        }
-        return cls(center, marks, kept, resumed, {}, [])
-
-    def due(self) -> list[Region]:
-        return [region for region in self.marks if region not in self.kept and region not in self.resumed]
-
-    def write(self, places: ExtractPlaces, recipe: Recipe, tables: Sequence[str]) -> None:
-        measured = {
-            region: (mark, self._features(places, recipe, region, mark))
-            for region, mark in self.marks.items()
-            if region not in self.errors
-        }
-        for table in tables:
-            rows = _in_table(measured, table)
-            if rows or table != PERTURBED:
-                write_features(places.features / table, self.center, recipe, rows, table)
-            else:
-                keep_centers(places.features / table, set(centers_of(places.features / table)) - {self.center})
-        # a perturbation that cannot be measured is no case that cannot be used
-        own = {region: features for region, (_, features) in measured.items() if not region.is_perturbed}
-        stopped = {region: error for region, error in self.errors.items() if not region.is_perturbed}
-        self.qc.extend(measured_row(region, features) for region, features in own.items())
-        self.qc.extend(stopped_row(region, error, places.cases) for region, error in stopped.items())
-        write_qc(places.features / "qc", self.center, self.qc)
-
-    def _features(self, places: ExtractPlaces, recipe: Recipe, region: Region, mark: str) -> Features:
-        if region in self.kept:
-            return self.kept[region]
-        path = part_path(places.parts, region, mark)
-        features = read_part(path, mark)
-        if features is None:
-            raise part_lost(path)
-        return completed(features, names(recipe.by_phase[region.key.phase]))
-
-
-def _measure(places: ExtractPlaces, recipe: Recipe, batches: list[_Batch], runner: Runner, progress: Progress) -> None:
-    due = [(batch, region) for batch in batches for region in batch.due()]
-    for phase in sorted({region.key.phase for _, region in due}):
-        make_engine(recipe.engine, recipe.by_phase[phase])  # complains before any case does
-    plain = {phase: canonical_json(settings.plain()).decode() for phase, settings in recipe.by_phase.items()}
-    owners, tasks = {}, []
-    for batch, region in due:
-        mark = batch.marks[region]
-        part = part_path(places.parts, region, mark)
-        owners[str(part)] = batch, region
-        tasks.append(region_task(region, plain[region.key.phase], recipe.engine, places.cases, part, mark))
-    progress.start("extract", len(due), unchanged=sum(len(batch.kept) + len(batch.resumed) for batch in batches))
+    n_due = sum(outlook.n_due for outlook in outlooks)
+    progress.start("extract", n_due, unchanged=sum(len(outlook.states) for outlook in outlooks) - n_due)
     try:
-        for outcome in runner.run(extract_region, tasks):
-            batch, region = owners[outcome.task.payload["part"]]
-            if outcome.error is not None:
-                batch.errors[region] = outcome.error
+        for outlook in outlooks:
+            if not outlook.n_due:
+                CenterWork(job, outlook).write(tally)
+        for outcome in runner.run(extract_region, tasks()) if n_due else ():
+            work, region = at_work.pop(outcome.task.payload["part"])
+            work.take(region, outcome.error)
             progress.advance(failed=outcome.error is not None)
+            if not work.n_left:
+                work.write(tally)
     finally:
         progress.finish()
 
 
-def _in_table(rows: Mapping[Region, _Value], table: str) -> dict[Region, _Value]:
-    return {region: value for region, value in rows.items() if table_of(region) == table}
-
-
-def _summary(batches: list[_Batch], recipe: Recipe) -> ExtractSummary:
-    rows = [row for batch in batches for row in batch.qc]
-    statuses = Counter(str(row["status"]) for row in rows)
+def _summary(tally: Tally, recipe: Recipe) -> ExtractSummary:
     return ExtractSummary(
-        regions=len(rows),
-        unchanged=sum(len(batch.kept) for batch in batches),
-        resumed=sum(len(batch.resumed) for batch in batches),
-        computed=sum(len(batch.due()) for batch in batches),
-        refused=statuses["refused"],
-        failed=statuses["failed"],
-        warned=statuses["warned"],
-        codes=dict(sorted(Counter(str(row["code"]) for row in rows if row["code"]).items())),
+        regions=tally.statuses.total(),
+        unchanged=tally.states[KEPT],
+        resumed=tally.states[RESUMED],
+        computed=tally.states[DUE],
+        refused=tally.statuses["refused"],
+        failed=tally.statuses["failed"],
+        warned=tally.statuses["warned"],
+        codes=dict(sorted(tally.codes.items())),
         notes=tuple(dict.fromkeys(note for settings in recipe.by_phase.values() for note in settings.notes())),
     )

@@ -1,7 +1,4 @@
-"""The work on one region, as a runner runs it, and the small file it leaves until the tables are written.
-
-A part holds numbers in hexadecimal floating point, so that they come back to the last bit, infinities included.
-"""
+"""The work on one region, as a runner runs it."""
 
 import json
 from dataclasses import asdict, replace
@@ -9,14 +6,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from featurestore.errors import CaseError, FaultError
-from featurestore.files import write_json
-from featurestore.fingerprints import digest, file_digest
+from featurestore.errors import CaseError
+from featurestore.fingerprints import file_digest
+from pipelines.execution.region_parts import write_part
 from pipelines.execution.regions import Region
 from pipelines.images.files import read_image
 from pipelines.images.perturbation import Perturbation, perturbed
 from pipelines.images.shuffling import SHUFFLED, shuffled
-from pipelines.radiomics.base import Extractor, Features, WholeImage
+from pipelines.radiomics.base import Extractor, WholeImage
+from pipelines.radiomics.catalog import names
 from pipelines.radiomics.engines import engine
 from pipelines.radiomics.settings import ExtractionSettings
 from pipelines.runner import CaseTask, Receipt
@@ -66,8 +64,8 @@ def extract_region(
         CaseDamagedError: A stored file is missing or not what ingest wrote.
         ExtractionError: The region cannot be measured.
     """
-    _check_file(Path(image), hashes["image_bytes_hash"], "image")
-    _check_file(Path(mask), hashes["mask_bytes_hash"], "mask")
+    check_file(Path(image), hashes["image_bytes_hash"], "image")
+    check_file(Path(mask), hashes["mask_bytes_hash"], "mask")
     extractor = _engine(engine_name, settings)
     seed = f"{hashes['image_hash']} {hashes['mask_hash']}"
     if perturbation == SHUFFLED:
@@ -80,40 +78,18 @@ def extract_region(
         features = extractor.execute(*pair, told and replace(told, beyond="repeat"))
     else:
         features = extractor.execute(Path(image), Path(mask), _whole(whole))
-    write_part(Path(part), fingerprint, features)
+    write_part(Path(part), fingerprint, _names(settings), features)
     return {"n_features": len(features)}
-
-
-def part_path(parts: Path, region: Region, fingerprint: str) -> Path:
-    """Returns where a region's part lies."""
-    return parts / f"{digest([*region.key.columns().values(), fingerprint])}.json"
-
-
-def write_part(path: Path, fingerprint: str, features: Features) -> None:
-    """Stores what was measured."""
-    values = [[name, float(value).hex()] for name, value in features.items()]
-    write_json(path, {"fingerprint": fingerprint, "values": values, "digest": digest([fingerprint, values])})
-
-
-def read_part(path: Path, fingerprint: str) -> Features | None:
-    """Returns what was measured; nothing if the part is absent, damaged or of something else."""
-    try:
-        content = json.loads(path.read_bytes())
-        is_same = content["fingerprint"] == fingerprint
-        is_whole = content["digest"] == digest([fingerprint, content["values"]])
-        return {name: float.fromhex(value) for name, value in content["values"]} if is_same and is_whole else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def part_lost(path: Path) -> FaultError:
-    """Returns the error of a part that vanished between measuring and writing the tables."""
-    return FaultError("a measured part is gone", where=path.name, remedy="run `radmill extract` again")
 
 
 @lru_cache(maxsize=8)
 def _engine(name: str, settings: str) -> Extractor:
     return engine(name, ExtractionSettings.from_mapping(json.loads(settings)))
+
+
+@lru_cache(maxsize=8)
+def _names(settings: str) -> tuple[str, ...]:
+    return tuple(sorted(names(ExtractionSettings.from_mapping(json.loads(settings)))))
 
 
 def _whole(content: dict[str, Any] | None) -> WholeImage | None:
@@ -125,7 +101,12 @@ def _whole(content: dict[str, Any] | None) -> WholeImage | None:
     return WholeImage(**fields)
 
 
-def _check_file(path: Path, wanted: str, what: str) -> None:
+def check_file(path: Path, wanted: str, what: str) -> None:
+    """Checks that a stored file is what ingest wrote.
+
+    Raises:
+        CaseDamagedError: It is not.
+    """
     if not path.is_file():
         raise CaseDamagedError(f"the stored {what} is missing")
     if file_digest(path) != wanted:

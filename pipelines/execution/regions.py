@@ -1,7 +1,8 @@
 """The regions to measure: stored cases with their settings, and the fingerprint of all that decides their features."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from pipelines.images.shuffling import SHUFFLED
 from pipelines.images.shuffling import VERSION as SHUFFLES
 from pipelines.params.data import Margin
 from pipelines.radiomics.base import WholeImage
+from pipelines.radiomics.catalog import names
 from pipelines.radiomics.engines import check_crops, engine_versions
 from pipelines.radiomics.settings import ExtractionSettings
 
@@ -111,23 +113,39 @@ class Recipe:
 
     def fingerprint(self, region: Region) -> str:
         """Returns the hash of all that decides a region's features; no voxel is read for it."""
-        settings = self.by_phase[region.key.phase]
-        needs_whole = settings.whole_image_keys() or settings.resampled_spacing_mm() is not None
+        settings, needs_whole = self._deciding[region.key.phase]
         return digest(
             {
                 "image": region.hashes["image_hash"],
                 "mask": region.hashes["mask_hash"],
                 "whole": asdict(region.whole) if region.whole is not None and needs_whole else None,
-                "settings": settings.fingerprint(),
+                "settings": settings,
                 "engine": self.engine,
-                "versions": engine_versions(self.engine),
+                "versions": self._versions,
                 "feature_set": self.feature_set,
                 **({"perturbation": [region.perturbation, PERTURBATIONS]} if region.is_perturbed else {}),
                 **({"voxels": [SHUFFLED, SHUFFLES]} if region.perturbation == SHUFFLED else {}),
             }
         )
 
-    def check_crops(self, regions: list[Region]) -> None:
+    @cached_property
+    def names(self) -> dict[str, tuple[str, ...]]:
+        """The features of each phase by alphabet, an order that no spelling of the settings changes."""
+        return {phase: tuple(sorted(names(settings))) for phase, settings in self.by_phase.items()}
+
+    @cached_property
+    def _deciding(self) -> dict[str, tuple[str, bool]]:
+        """By phase the settings' hash, and whether numbers of the whole image enter; the same for all its regions."""
+        return {
+            phase: (one.fingerprint(), bool(one.whole_image_keys()) or one.resampled_spacing_mm() is not None)
+            for phase, one in self.by_phase.items()
+        }
+
+    @cached_property
+    def _versions(self) -> dict[str, str]:
+        return engine_versions(self.engine)
+
+    def check_crops(self, regions: Iterable[Region]) -> None:
         """Checks that the engine is exact on the crops among the regions.
 
         Raises:
@@ -145,23 +163,41 @@ def stored_settings(settings: ExtractionSettings) -> ExtractionSettings:
     return replace(settings, setting={**settings.setting, "label": 1, "label_channel": 0})
 
 
-def read_regions(cases: Path, phases: Mapping[str, object]) -> dict[str, list[Region]]:
-    """Returns the regions of each center in the view `cases`, those of phases without settings left out.
+def read_regions(cases: Path, center: str, phases: Container[str]) -> list[Region]:
+    """Returns the regions of a center in the view `cases`, those of phases without settings left out.
 
     Args:
         cases: The view's folder.
+        center: Whose.
         phases: The phases that have settings.
     """
-    return {
-        center: [
-            Region.of_row(row) for row in read_table(cases, centers=[center]).to_pylist() if row["phase"] in phases
-        ]
-        for center in centers_of(cases)
-    }
+    rows = read_table(cases, centers=[center]).to_pylist()
+    return [Region.of_row(row) for row in rows if row["phase"] in phases]
 
 
-def check_margins(regions: list[Region], by_phase: Mapping[str, ExtractionSettings], margin: Margin) -> None:
+def spacings(cases: Path, phases: Container[str]) -> dict[str, set[tuple[float, float, float]]]:
+    """Returns the spacings in mm that each phase's stored images have, over all centers."""
+    columns = ["phase", *(f"spacing_{axis}_mm" for axis in "xyz")]
+    found: dict[str, set[tuple[float, float, float]]] = {}
+    for center in centers_of(cases):
+        table = read_table(cases, centers=[center], columns=columns)
+        for phase, *spacing in set(zip(*(table[name].to_pylist() for name in columns), strict=True)):
+            if phase in phases:
+                found.setdefault(phase, set()).add((spacing[0], spacing[1], spacing[2]))
+    return found
+
+
+def check_margins(
+    grids: Mapping[str, Iterable[tuple[float, float, float]]],
+    by_phase: Mapping[str, ExtractionSettings],
+    margin: Margin,
+) -> None:
     """Checks that what is stored around regions covers what the settings' filters reach.
+
+    Args:
+        grids: By phase the spacings of stored images.
+        by_phase: The settings of each phase.
+        margin: What is stored around regions.
 
     Raises:
         MarginTooSmallError: It does not; the remedy names the numbers to set.
@@ -170,8 +206,8 @@ def check_margins(regions: list[Region], by_phase: Mapping[str, ExtractionSettin
     for phase, settings in by_phase.items():
         need_mm, need_voxels = settings.required_margin()
         if settings.resampled_spacing_mm() is not None:
-            grids = {region.spacing_mm for region in regions if region.key.phase == phase}
-            need_mm, need_voxels = 0.0, max((_lacking(settings, grid, margin) for grid in grids), default=0)
+            lacking = (_lacking(settings, grid, margin) for grid in grids.get(phase, ()))
+            need_mm, need_voxels = 0.0, max(lacking, default=0)
         if need_mm > margin.mm or need_voxels > margin.voxels:
             who.add(phase)
         mm, voxels = max(mm, need_mm), max(voxels, need_voxels)

@@ -10,7 +10,8 @@ import pandas as pd
 from featurestore.fingerprints import digest
 from featurestore.harmonization import Adapter
 from featurestore.tables import read_frame
-from pipelines.execution.extract import ExtractPlaces, extract_cases
+from pipelines.execution.center_work import ExtractPlaces
+from pipelines.execution.extract import extract_cases
 from pipelines.ingest.ingest import ingest_centers
 from pipelines.ingest.intake import intake_centers
 from pipelines.ingest.places import IngestPlaces
