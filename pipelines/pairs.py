@@ -6,9 +6,10 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from featurestore.errors import InputError
-from pipelines.ingest.dicom_header import DicomHeader, read_header
+from pipelines.ingest.dicom_header import read_header
 from pipelines.ingest.dicom_seg import read_dicom_seg
 from pipelines.ingest.dicom_series import read_series
+from pipelines.ingest.headers import DicomHeader
 from pipelines.ingest.nifti import read_volume
 from pipelines.ingest.rtstruct import read_rtstruct
 

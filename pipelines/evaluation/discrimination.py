@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
-from scipy.stats import norm, rankdata
+from scipy.special import ndtr
 
 from pipelines.evaluation.estimates import (
     Estimate,
@@ -60,6 +59,8 @@ def placements(y: Labels, p: Floats) -> tuple[Floats, Floats]:
     Source: DeLong, DeLong and Clarke-Pearson 1988, Biometrics 44:837; computed from midranks as in Sun and Xu 2014,
     IEEE Signal Processing Letters 21:1389.
     """
+    from scipy.stats import rankdata
+
     positive, negative = p[y == 1], p[y == 0]
     ranks = rankdata(np.concatenate([positive, negative]))
     m, n = len(positive), len(negative)
@@ -151,7 +152,7 @@ def delong_test(y: Labels, p_a: Floats, p_b: Floats, confidence: float) -> Compa
     error = float(np.sqrt(variance))
     half = z_value(confidence) * error
     estimate = Estimate(value=difference, low=difference - half, high=difference + half)
-    return replace(found, difference=estimate, p_value=float(2 * norm.sf(abs(difference) / error)))
+    return replace(found, difference=estimate, p_value=float(2 * ndtr(-abs(difference) / error)))
 
 
 def bootstrap_auc(y: Labels, p: Floats, counts: Floats, confidence: float) -> Estimate:
@@ -273,6 +274,8 @@ def newcombe_interval(area: float, n_positive: int, n_negative: int, confidence:
     Source: Newcombe 2006, Statistics in Medicine 25:559, method 5 (Hanley and McNeil's variance at the limit itself,
     both sizes in it replaced by their mean less one).
     """
+    from scipy.optimize import brentq
+
     z = z_value(confidence)
     extra = (n_positive + n_negative) / 2 - 1
 

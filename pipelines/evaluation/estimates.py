@@ -9,7 +9,7 @@ from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.integer]
@@ -46,7 +46,7 @@ def absent(reason: str) -> Estimate:
 
 def z_value(confidence: float) -> float:
     """Returns the normal quantile of a two-sided interval."""
-    return float(norm.ppf(0.5 + confidence / 2))
+    return float(ndtri(0.5 + confidence / 2))
 
 
 def class_problem(y: Labels) -> str:

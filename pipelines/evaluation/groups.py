@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.special import expit, logit
-from scipy.stats import chi2, t
+from scipy.special import chdtrc, expit, logit
 
 from pipelines.evaluation.estimates import Estimate, Floats, z_value
 
@@ -72,7 +70,7 @@ def pool(values: Floats, variances: Floats, confidence: float) -> Pooled | None:
         tau2=tau2,
         q=q,
         i2=max((q - (k - 1)) / q, 0.0) if q > 0 else 0.0,
-        p_value=float(chi2.sf(q, k - 1)),
+        p_value=float(chdtrc(k - 1, q)),
     )
 
 
@@ -124,6 +122,8 @@ def _spread(values: Floats, variances: Floats, tau2: float) -> float:
 
 def _paule_mandel(values: Floats, variances: Floats) -> float:
     """Returns the variance between groups at which the weighted spread is what chance alone gives."""
+    from scipy.optimize import brentq
+
     expected = len(values) - 1
     if _spread(values, variances, 0.0) <= expected:
         return 0.0
@@ -140,6 +140,8 @@ def _prediction(mean: float, error: float, tau2: float, k: int, confidence: floa
 
 
 def _t_value(confidence: float, degrees: int) -> float:
+    from scipy.stats import t
+
     return float(t.ppf(0.5 + confidence / 2, degrees))
 
 

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import t
 
 from featurestore.training_sets import INTERNAL, TRAINING
 from pipelines.evaluation.cohorts import (
@@ -186,6 +185,8 @@ def mean_estimate(values: Floats, confidence: float) -> Estimate:
     mean = float(values.mean())
     if len(values) < 2:
         return Estimate(value=mean, reason="one shuffle has no interval")
+    from scipy.stats import t
+
     half = float(t.ppf(0.5 + confidence / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
     return Estimate(value=mean, low=mean - half, high=mean + half)
 

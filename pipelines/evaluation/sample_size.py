@@ -7,8 +7,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import log_expit, logit
-from scipy.stats import norm
+from scipy.special import log_expit, logit, ndtri
 
 from pipelines.evaluation.estimates import Floats
 
@@ -110,7 +109,7 @@ def r2_from_area(area: float, prevalence: float) -> float:
         area: The area, at least 0.5 and below 1.
         prevalence: The share of events.
     """
-    distance = math.sqrt(2) * float(norm.ppf(area))
+    distance = math.sqrt(2) * float(ndtri(area))
     at = np.linspace(-9.0, 9.0 + distance, QUADRATURE_POINTS)
     odds = logit(prevalence) + distance * at - distance**2 / 2
     fitted = prevalence * _mean(log_expit(odds), at, distance) + (1 - prevalence) * _mean(log_expit(-odds), at, 0.0)
@@ -119,6 +118,8 @@ def r2_from_area(area: float, prevalence: float) -> float:
 
 
 def _mean(values: Floats, at: Floats, center: float) -> float:
+    from scipy.stats import norm
+
     return float(np.trapezoid(values * norm.pdf(at - center), at))
 
 

@@ -9,9 +9,8 @@ from pathlib import Path
 from featurestore.entities import CaseKey
 from featurestore.errors import CaseError
 from featurestore.fingerprints import file_digest
-from pipelines.ingest.case_volumes import CaseWork
-from pipelines.ingest.dicom_header import DicomHeader
 from pipelines.ingest.file_index import UNREADABLE, SourceFile
+from pipelines.ingest.headers import DicomHeader
 from pipelines.ingest.parts import CaseSettings, Plain, part_path, write_part
 from pipelines.ingest.problems import UnreadableError
 from pipelines.ingest.sources import ImageSource, MaskSource
@@ -102,6 +101,8 @@ def ingest_case(
         OutOfMemoryError: There is no memory.
         UnforeseenError: Something else broke. What broke it may quote the file, so only its kind and place are told.
     """
+    from pipelines.ingest.case_volumes import CaseWork
+
     sources = [_image_source(image) for image in images]
     work = CaseWork(
         key=CaseKey(**key, observer=""),

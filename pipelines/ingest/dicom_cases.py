@@ -4,12 +4,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from pydicom.uid import UID
-
 from featurestore.errors import CaseError
-from pipelines.ingest.dicom_header import DicomHeader
 from pipelines.ingest.file_index import FileIndex, SourceFile
 from pipelines.ingest.free_texts import FreeTexts, names_in
+from pipelines.ingest.headers import DicomHeader
 from pipelines.ingest.phases import PhaseMatcher
 from pipelines.ingest.problems import DuplicatePhaseError, MaskMissingError, MixedSeriesError, TruncatedFileError
 from pipelines.ingest.pseudonyms import patient_name
@@ -141,8 +139,11 @@ def _unique(parts: list[DicomFile]) -> tuple[list[DicomFile], list[DicomFile]]:
 
 def _is_cut(header: DicomHeader) -> bool:
     """Whether a file that should be an image ends before its geometry is told."""
-    is_image = "Image Storage" in UID(header.sop_class).name
-    return header.kind == "other" and is_image and header.rows == 0
+    if header.kind != "other" or header.rows:
+        return False
+    from pydicom.uid import UID
+
+    return "Image Storage" in UID(header.sop_class).name
 
 
 def _cut(parts: list[DicomFile]) -> tuple[list[DicomFile], list[DicomFile]]:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from pipelines.ingest.dicom_header import DicomHeader, read_header
+from pipelines.ingest.dicom_header import read_header
+from pipelines.ingest.headers import DicomHeader
 from pipelines.ingest.pixels import slice_values, values_of
 from pipelines.ingest.problems import DuplicateSlicesError, MixedSeriesError, NotVolumeError, TruncatedFileError
 from pipelines.ingest.slices import Slice, place, slices_of

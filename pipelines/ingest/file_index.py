@@ -16,7 +16,7 @@ from typing import Any
 
 from featurestore.errors import CaseError, InputError
 from featurestore.fingerprints import file_digest
-from pipelines.ingest.dicom_header import DicomHeader, read_header
+from pipelines.ingest.headers import DicomHeader
 from pipelines.ingest.problems import TruncatedFileError, UnreadableError
 from pipelines.ingest.pseudonyms import write_private
 
@@ -180,6 +180,8 @@ def _complain(error: OSError) -> None:
 
 
 def _parsed(path: Path) -> dict[str, Any] | str | None:
+    from pipelines.ingest.dicom_header import read_header
+
     try:
         header = read_header(path)
     except CaseError as error:

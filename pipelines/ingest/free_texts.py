@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipelines.ingest.dicom_header import DicomHeader
+from pipelines.ingest.headers import DicomHeader
 from pipelines.ingest.pseudonyms import write_private
 
 COMMON = 3

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from pipelines.ingest.dicom_header import DicomHeader
 from pipelines.ingest.dicom_values import number, numbers, readable
+from pipelines.ingest.headers import DicomHeader
 from pipelines.ingest.problems import NotVolumeError, UnreadableError
 
 Vector = NDArray[np.float64]

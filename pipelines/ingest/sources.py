@@ -5,9 +5,9 @@ from typing import Literal
 
 from featurestore.errors import CaseError
 from featurestore.fingerprints import digest
-from pipelines.ingest.dicom_header import DicomHeader
 from pipelines.ingest.file_index import SourceFile
 from pipelines.ingest.free_texts import FreeTexts
+from pipelines.ingest.headers import DicomHeader
 
 MaskKind = Literal["rtstruct", "seg", "volume"]
 Label = int | Literal["auto"]

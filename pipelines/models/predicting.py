@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from featurestore.entities import PATIENT_COLUMNS
 from featurestore.harmonization import Adapter
 from pipelines.models.base import Floats
-from pipelines.models.patches import NoPatchError, Recipe, case_patches
 from registry.harmonizing import Harmonizer, predict_at_centers
 from registry.parts import Part
 from registry.predict import combined
@@ -153,6 +152,7 @@ def _of_table(part: Part, inputs: CaseInputs) -> Prediction:
 
 
 def _of_network(part: Part, inputs: CaseInputs) -> Prediction:
+    from pipelines.models.patches import NoPatchError, Recipe, case_patches
     from pipelines.models.resnet import network_from
 
     p = np.full(len(inputs.center), np.nan)

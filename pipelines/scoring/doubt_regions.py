@@ -6,7 +6,6 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import t
 
 SHAPE, SWAPPED = "shape", "phases_swapped"
 LEAST_VALUES = 10
@@ -95,6 +94,8 @@ def _log_density(values: Floats, known: Floats) -> Floats:
     spread = _spread(known)
     if spread == 0:
         return np.full(len(values), np.nan)
+    from scipy.stats import t
+
     return np.asarray(t.logpdf((values - np.median(known)) / spread, TAIL_DEGREES) - np.log(spread))
 
 

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from pipelines.models.predicting import CaseInputs, predict_cases
 from pipelines.radiomics.catalog import FAMILIES
@@ -86,6 +85,8 @@ def explained(
 
 def put_back(scale: Scale, values: Floats) -> Floats:
     """Returns, for each value, development's at the same rank; NaN stays, shape (n,)."""
+    from scipy.stats import rankdata
+
     known = ~np.isnan(values)
     found = values.copy()
     if known.any():

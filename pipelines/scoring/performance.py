@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from featurestore.files import write_json
 from featurestore.fingerprints import digest
@@ -222,7 +222,7 @@ def difference(metrics: Mapping[str, Any], internal: Mapping[str, Any]) -> dict[
         return None
     gap, error = own[0] - other[0], float(np.hypot(own[1], other[1]))
     half = z_value(CONFIDENCE) * error
-    p_value = float(2 * norm.sf(abs(gap) / error))
+    p_value = float(2 * ndtr(-abs(gap) / error))
     cohort = str(internal.get("cohort", "internal"))
     return {"against": cohort, "auc": gap, "auc_low": gap - half, "auc_high": gap + half, "p_value": p_value}
 

@@ -5,8 +5,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import pearsonr, spearmanr
-from scipy.stats import t as student
 
 from featurestore.entities import PATIENT_COLUMNS
 from pipelines.evaluation.discrimination import Comparison, delong_test
@@ -111,6 +109,8 @@ def _paired(known: pd.Series, a: Floats, b: Floats) -> Comparison:
 def _correlation(a: Floats, b: Floats, *, ranks: bool = False) -> float | None:
     if len(a) < FEWEST or np.ptp(a) == 0 or np.ptp(b) == 0:
         return None
+    from scipy.stats import pearsonr, spearmanr
+
     return float((spearmanr if ranks else pearsonr)(a, b).statistic)
 
 
@@ -118,7 +118,9 @@ def _mean(differences: Floats) -> Estimate:
     n = len(differences)
     if n < FEWEST:
         return absent(f"{n} cases are too few")
-    half = float(student.ppf(0.5 + CONFIDENCE / 2, n - 1) * np.std(differences, ddof=1) / np.sqrt(n))
+    from scipy.stats import t
+
+    half = float(t.ppf(0.5 + CONFIDENCE / 2, n - 1) * np.std(differences, ddof=1) / np.sqrt(n))
     value = float(differences.mean())
     return Estimate(value=value, low=value - half, high=value + half)
 
