@@ -153,7 +153,7 @@ def address_pool(cluster: ClusterSection, around: Surroundings) -> RemotePool:
         ClusterError: The scheduler is not there, or one side does not let the other in.
     """
     safety = security(cluster.tls, around.root) if cluster.address.startswith("tls://") else None
-    _wait_for(cluster.address, safety)
+    wait_for(cluster.address, safety)
     return RemotePool(lambda: connected(cluster.address, safety), around.tell)
 
 
@@ -188,7 +188,13 @@ def hush_dask() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
-def _wait_for(address: str, safety: Any) -> None:
+def wait_for(address: str, safety: Any) -> None:
+    """Gives a scheduler that is just being started some seconds to be there.
+
+    Raises:
+        NobodyThereError: It is not.
+        HandshakeError: One side does not accept the other's certificate, or does not speak TLS.
+    """
     deadline = time.monotonic() + _CONNECT_S
     while True:
         try:

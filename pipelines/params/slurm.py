@@ -115,11 +115,13 @@ class KubernetesSection(Section):
         cluster: The name of the DaskCluster.
         namespace: The namespace it is in.
         port: The port of its scheduler's service.
+        pending_s: How long there may be no worker, waiting for pods included, before a run is given up.
     """
 
     cluster: str = Field(default="radmill", pattern=r"^[a-z0-9]([a-z0-9\-]*[a-z0-9])?$")
     namespace: str = Field(default="radmill", pattern=r"^[a-z0-9]([a-z0-9\-]*[a-z0-9])?$")
     port: int = Field(default=8786, ge=1, le=65535)
+    pending_s: float = Field(default=600, gt=0)
 
     @property
     def address(self) -> str:
