@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featurestore.errors import LockedError
-from pipelines.cli.terminal import TerminalProgress, print_facts, print_table
+from pipelines.cli.terminal import TerminalProgress, print_facts, print_table, tell
 from pipelines.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _announced(workspace: Workspace, quiet: bool) -> "tuple[RunRecord, ScoreSumm
 
     with announced_run(workspace) as own:
         operation = own.operation
-        with open_runner(operation.cluster) as runner:
+        with open_runner(operation.cluster, workspace.root, tell) as runner:
             summary = step(workspace, operation.scoring, runner, Silent() if quiet else TerminalProgress())
         own.run.summary = summary
     return own.record, summary

@@ -10,7 +10,7 @@ import click
 
 from featurestore.errors import RadmillError
 from featurestore.files import write_json, write_text
-from pipelines.cli.terminal import TerminalProgress, print_facts, print_table
+from pipelines.cli.terminal import TerminalProgress, print_facts, print_table, tell
 from pipelines.params import Params, load_params
 from pipelines.runner import Progress, Runner
 from pipelines.workspace import ROLES, Role, Workspace
@@ -184,7 +184,7 @@ def _case_by_case(work: str, step: RoleStep, role: Role) -> Body:
 
     def body(workspace: Workspace, params: Params) -> object:
         progress = TerminalProgress()
-        with open_runner(params.cluster) as runner:
+        with open_runner(params.cluster, workspace.root, tell) as runner:
             summary = step(workspace, params, role, runner, progress)
         record_cost(workspace, work, progress)
         return summary

@@ -12,6 +12,11 @@ LINE_EVERY_S = 10.0
 """How often progress is written when nobody watches a terminal."""
 
 
+def tell(line: str) -> None:
+    """Says on stderr, on a line of its own, what a person should know while something else goes on."""
+    click.echo(f"\r\033[Knote: {line}" if sys.stderr.isatty() else f"note: {line}", err=True)
+
+
 class TerminalProgress:
     """Writes `work: done / total, failed, time left` on stderr; one rewritten line on a terminal, seldom lines else."""
 

@@ -1,7 +1,7 @@
 """The Dask runner: workers that are there with the first case, and given back with the block that asked for them."""
 
 import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -17,6 +17,7 @@ POOLS = {
     "local": "pipelines.execution.pool:local_pool",
     "address": "pipelines.execution.remote:address_pool",
     "slurm": "pipelines.execution.slurm:slurm_pool",
+    "kubernetes": "pipelines.execution.kubernetes:kubernetes_pool",
 }
 """Where the function is that makes a pool of each `cluster.kind`; a new kind is a line here."""
 
@@ -39,7 +40,7 @@ class DaskRunner:
         """Whether workers were needed so far."""
         return self._pool is not None
 
-    def run(self, work: Work, tasks: Sequence[CaseTask]) -> Iterator[CaseOutcome]:
+    def run(self, work: Work, tasks: Iterable[CaseTask]) -> Iterator[CaseOutcome]:
         """Yields the outcome of each task as they end.
 
         Args:
@@ -79,10 +80,18 @@ def open_runner(cluster: ClusterSection, root: Path | None = None, tell: Tell | 
             raise NoDaskError("the package distributed is missing", where=f"cluster.kind {cluster.kind}")
         yield SerialRunner()
         return
-    runner = DaskRunner(cluster, Surroundings(root or Path.cwd(), tell or (lambda _: None)))
+    around = Surroundings(root or Path.cwd(), tell or (lambda _: None))
+    runner = DaskRunner(cluster, around)
+    near = DaskRunner(cluster.model_copy(update={"kind": "local"}), around)
     try:
-        yield runner
+        if cluster.kind == "local" or not cluster.store:
+            yield runner
+        else:
+            from pipelines.execution.carried import CarryingRunner
+
+            yield CarryingRunner(near, runner, cluster, around.root / ".radmill", around.tell)
     finally:
+        near.close()
         runner.close()
 
 

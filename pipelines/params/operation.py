@@ -153,8 +153,8 @@ class ClusterSection(Section):
         window: How many cases are in flight.
         timeout_s: When one case is given up.
         address: The scheduler, such as `tls://scheduler:8786`.
-        insecure: Allows a scheduler without TLS beyond this machine: whoever reaches its network can read the cases
-            and run programs in the name of those who started the workers.
+        insecure: Allows a scheduler without TLS, or a store without https, beyond this machine: whoever reaches its
+            network can read the cases and run programs in the name of those who started the workers.
         tls: The certificates of a `tls://` address.
         store: A place like `s3://bucket/prefix` for workers that share no files with this machine. Stored crops and
             masks go there and are removed again; what hospitals sent never does, so ingest runs on this machine.

@@ -82,7 +82,7 @@ def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     from contextlib import contextmanager
 
     @contextmanager
-    def serial(_: object) -> Any:
+    def serial(*_: object) -> Any:
         yield SerialRunner()
 
     monkeypatch.setattr("pipelines.execution.cluster.open_runner", serial)

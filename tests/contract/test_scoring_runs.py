@@ -51,7 +51,7 @@ def study(promoted: SmallStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.fixture(autouse=True)
 def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     @contextmanager
-    def serial(_: object) -> Iterator[SerialRunner]:
+    def serial(*_: object) -> Iterator[SerialRunner]:
         yield SerialRunner()
 
     monkeypatch.setattr("pipelines.execution.cluster.open_runner", serial)

@@ -1,0 +1,143 @@
+"""Bytes under names in an object store, for those who share no files; credentials come from the environment alone.
+
+Boto's own settings say where and as whom: AWS_ENDPOINT_URL, AWS_PROFILE, AWS_ACCESS_KEY_ID and the like, or a file.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from featurestore.errors import FaultError
+from featurestore.fingerprints import bytes_digest
+
+_T = TypeVar("_T")
+
+_PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0)
+"""How long is waited before something is tried once more."""
+
+
+class BlobStoreError(FaultError):
+    """The object store cannot be used."""
+
+    default_remedy = (
+        "check that the bucket exists and that AWS_ENDPOINT_URL, AWS_PROFILE or AWS_ACCESS_KEY_ID and the like are set "
+        "here and for every worker"
+    )
+
+
+class Blobs:
+    """A folder of an object store.
+
+    Args:
+        url: Its address, such as `s3://bucket/prefix`.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        self._lock = threading.Lock()
+        self._opened: tuple[Any, str] | None = None
+
+    def endpoint(self) -> str:
+        """Returns the address of the server behind the store.
+
+        Raises:
+            BlobStoreError: It cannot be known.
+        """
+
+        def known() -> str:
+            self._fs.connect()
+            return str(self._fs.s3.meta.endpoint_url)
+
+        return self._patiently(known)
+
+    def put(self, name: str, data: bytes) -> None:
+        """Stores bytes under a name.
+
+        Raises:
+            BlobStoreError: The store cannot be used.
+        """
+        self._patiently(lambda: self._fs.pipe_file(f"{self._root}/{name}", data))
+
+    def get(self, name: str, sha256: str) -> bytes:
+        """Returns the bytes under a name, which must have this hash.
+
+        Raises:
+            BlobStoreError: The store cannot be used, or has something else under that name.
+        """
+
+        def checked() -> bytes:
+            data: bytes = self._fs.cat_file(f"{self._root}/{name}")
+            if bytes_digest(data) != sha256:
+                raise BlobStoreError(f"{name} is not what was put there", where=self.url)
+            return data
+
+        return self._patiently(checked)
+
+    def has(self, name: str) -> bool:
+        """Whether there is something under a name.
+
+        Raises:
+            BlobStoreError: The store cannot be used.
+        """
+        return self._patiently(lambda: bool(self._fs.exists(f"{self._root}/{name}")))
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Removes what is under names, if anything is."""
+        paths = [f"{self._root}/{name}" for name in names]
+        if paths:
+            self._patiently(lambda: self._removed(paths))
+
+    def sweep(self) -> int:
+        """Removes all there is and returns how many blobs that were."""
+
+        def swept() -> int:
+            paths = self._fs.find(self._root, refresh=True)
+            self._removed(paths)
+            return len(paths)
+
+        return self._patiently(swept)
+
+    def _removed(self, paths: list[str]) -> None:
+        with suppress(FileNotFoundError):
+            if paths:
+                self._fs.rm(paths)
+
+    @property
+    def _fs(self) -> Any:
+        return self._open()[0]
+
+    @property
+    def _root(self) -> str:
+        return self._open()[1]
+
+    def _open(self) -> tuple[Any, str]:
+        with self._lock:
+            if self._opened is None:
+                import fsspec
+
+                fs, root = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
+                self._opened = fs, root.rstrip("/")
+            return self._opened
+
+    def _patiently(self, work: Callable[[], _T]) -> _T:
+        for pause_s in (*_PAUSES_S, None):
+            try:
+                return work()
+            except ImportError as error:
+                remedy = "pip install 'radmill[s3]'"
+                raise BlobStoreError(f"{error.name} is not installed", where=self.url, remedy=remedy) from error
+            except (FileNotFoundError, PermissionError) as error:
+                raise BlobStoreError(_told(error), where=self.url) from error
+            except Exception as error:
+                if pause_s is None or type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError"):
+                    raise BlobStoreError(_told(error), where=self.url) from error
+                time.sleep(pause_s)
+        raise AssertionError
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, BlobStoreError):
+        return error.what
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"
