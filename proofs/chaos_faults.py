@@ -113,6 +113,7 @@ class Fault:
         ends_run: Whether the run cannot answer, because it is ended from outside.
         spares_results: Whether no more may be under a final name than an undisturbed run puts there; else a case may
             have failed for a reason of the machine.
+        loses_unsynced: Whether what nobody synchronized is gone: DVC's copies may be torn then until the next run.
     """
 
     strike: Callable[[Scene], str]
@@ -121,6 +122,7 @@ class Fault:
     needs_mount: bool = False
     ends_run: bool = False
     spares_results: bool = True
+    loses_unsynced: bool = False
 
 
 def _stop(scene: Scene) -> str:
@@ -197,11 +199,11 @@ def _cut_connections(scene: Scene) -> str:
 
 FAULTS: dict[str, Fault] = {
     "machine stopped": Fault(_stop, 16, ends_run=True),
-    "power cut": Fault(_cut_power, 8, needs_mount=True, ends_run=True),
+    "power cut": Fault(_cut_power, 8, needs_mount=True, ends_run=True, loses_unsynced=True),
     "worker killed": Fault(_kill_worker, 14, needs_workers=True),
     "driver killed": Fault(_kill_driver, 14),
     "disk full": Fault(_fill, 14, needs_mount=True, spares_results=False),
-    "disk read-only": Fault(_fail, 12, needs_mount=True, spares_results=False),
+    "disk read-only": Fault(_fail, 12, needs_mount=True, spares_results=False, loses_unsynced=True),
     "out of memory": Fault(_tighten, 11, needs_workers=True, spares_results=False),
     "network cut": Fault(_part_from_network, 11, needs_workers=True),
 }

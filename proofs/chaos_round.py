@@ -15,6 +15,9 @@ from proofs.chaos_study import LIMIT_S, Reference, Stage, differing, outputs
 
 RERUNS, ORPHANS_S, ATTEMPTS = 3, 60.0, 4
 
+UNCACHED = ("data/cases/", "data/evaluation/metrics.json", "reports/gallery")
+"""What DVC does not copy into its cache and back: it lies there as radmill synchronized it."""
+
 Row = dict[str, Any]
 Part = tuple[float, float]
 
@@ -121,7 +124,8 @@ class Round:
             found += ending_faults(row["exit"], told) + self._done_but_other(row)
         mend(self.name, self.mount)
         half = unwhole(self.study, self.reference.outputs, is_strict=self.fault.spares_results)
-        return found + [f"after the fault: {one}" for one in half]
+        row["torn_by_dvc"] = [one for one in half if self.fault.loses_unsynced and not one.startswith(UNCACHED)]
+        return found + [f"after the fault: {one}" for one in half if one not in row["torn_by_dvc"]]
 
     def _done_but_other(self, row: Row) -> list[str]:
         """A run that says it is done has made everything; else a row of `qc` says which case failed."""
