@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from proofs.fuzz_child import KINDS, groups_of, kind_of
+from proofs.fuzz_named import named, store
 from proofs.fuzz_roads import CRASH, FAULTS, HANG
 from tests.ct_settings import ROOT
 
-COUNT, SEED, CHUNK = 2600, 20240501, 300
+COUNT, SEED, CHUNK = 2750, 20240501, 300
 STILL_S = 300.0
 """A child that has ended no group for so long hangs where no alarm reaches."""
 
@@ -30,13 +31,21 @@ def main(folder: Path, count: int = COUNT, seed: int = SEED) -> Rows:
     folder.mkdir(parents=True, exist_ok=True)
     alone: set[int] = set()
     while missing := [n for n in range(count) if n not in results(folder)]:
-        groups = groups_of(missing[:CHUNK], alone)
+        groups, began = groups_of(missing[:CHUNK], alone), time.monotonic()
         blamed = _child(folder, seed, groups)
+        with (folder / "seconds").open("a", encoding="ascii") as handle:
+            handle.write(f"{time.monotonic() - began:.1f}\n")
         if blamed is not None:
             _blame(folder, *blamed, alone)
     rows = {n: row for n, row in results(folder).items() if n < count}
     print(summary(rows))
     return rows
+
+
+def seconds(folder: Path, seed: int = SEED) -> float:
+    """Returns how long the inputs took, over all times that the fuzzer was started."""
+    path = folder / f"seed-{seed}" / "seconds"
+    return sum(float(line) for line in path.read_text(encoding="ascii").split()) if path.is_file() else 0.0
 
 
 def results(folder: Path) -> Rows:
@@ -59,24 +68,41 @@ def faults(rows: Rows) -> list[str]:
 
 def summary(rows: Rows) -> str:
     """Returns the counts by kind, and what went wrong."""
-    by_kind = defaultdict(list)
-    for row in rows.values():
-        by_kind[row["kind"]].append(row)
     lines = [f"{'kind':<28}{' inputs  refused  exit 2  read  equal  no other reader  faults'}"]
-    for kind in [*(kind for kind in (*KINDS, "bombs") if kind in by_kind), ""]:
-        own = by_kind[kind] if kind else list(rows.values())
-        read = [row for row in own if row["ending"] == "read"]
-        exits = [row for row in own if row["ending"].startswith("exit 2")]
-        equal = Counter(row["compared"].partition(":")[0] for row in read)
-        numbers = (len(own), len(own) - len(read) - len(exits), len(exits), len(read), equal["equal"])
-        bad = sum(bool(row["faults"]) for row in own)
+    for kind, n in counts(rows).items():
         lines.append(
-            f"{kind or 'all':<28}{numbers[0]:>7}{numbers[1]:>9}{numbers[2]:>8}{numbers[3]:>6}{numbers[4]:>7}"
-            f"{equal['no other reader']:>17}{bad:>8}"
+            f"{kind:<28}{n['inputs']:>7}{n['refused']:>9}{n['exit 2']:>8}{n['read']:>6}{n['equal']:>7}"
+            f"{n['no other reader']:>17}{n['faults']:>8}"
         )
     found = Counter(fault.split(": ", 1)[0] for row in rows.values() for fault in dict.fromkeys(row["faults"]))
     lines.append(", ".join(f"{name}: {found[name]}" for name in FAULTS))
     return "\n".join([*lines, *faults(rows)[:200]])
+
+
+def counts(rows: Rows) -> dict[str, dict[str, int]]:
+    """Returns how inputs ended by kind, and in all; `equal` to other readers in everything that was read of them."""
+    by_kind = defaultdict(list)
+    for row in rows.values():
+        by_kind[row["kind"]].append(row)
+        by_kind["all"].append(row)
+    found = {}
+    for kind in [kind for kind in (*KINDS, "bombs", "all") if kind in by_kind]:
+        own = by_kind[kind]
+        read = [row for row in own if row["ending"] == "read"]
+        exits = sum(row["ending"].startswith("exit 2") for row in own)
+        told = Counter(verdict(row) for row in read)
+        found[kind] = {
+            "inputs": len(own), "refused": len(own) - len(read) - exits, "exit 2": exits, "read": len(read),
+            "equal": told["equal"], "no other reader": told["no other reader"],
+            "faults": sum(bool(row["faults"]) for row in own),
+        }  # fmt: skip
+    return found
+
+
+def verdict(row: dict[str, Any]) -> str:
+    """Returns what other readers say of all that was read of an input: the worst of `equal` and its opposites."""
+    told = [text.partition(":")[0] for text in row["compared"].values()] or ["no other reader"]
+    return min(told, key=("different", "no other reader", "equal").index)
 
 
 def _child(folder: Path, seed: int, groups: list[list[int]]) -> tuple[list[int], str] | None:
@@ -107,12 +133,17 @@ def _blame(folder: Path, group: list[int], fault: str, alone: set[int]) -> None:
     if len(group) > 1:
         alone.update(group)
         return
-    line = {"n": group[0], "kind": kind_of(group[0]), "what": "", "ending": "", "compared": "", "faults": [fault]}
+    line = {"n": group[0], "kind": kind_of(group[0]), "what": "", "ending": "", "compared": {}, "faults": [fault]}
     with (folder / "results.jsonl").open("a", encoding="utf-8") as handle:
         handle.write(json.dumps(line) + "\n")
 
 
 if __name__ == "__main__":
     place = Path(sys.argv[1] if len(sys.argv) > 1 else "build/proofs/fuzz").resolve()
-    ended = main(place, *(int(argument) for argument in sys.argv[2:]))
+    asked = [int(argument) for argument in sys.argv[2:]]
+    ended = main(place, *asked)
+    lacking = [name for name, n in named(ended).items() if n == 0]
+    print(f"kinds that must be there and are not: {', '.join(lacking) or 'none'}")
+    if not asked:
+        store(ended, SEED, counts(ended), seconds(place))
     raise SystemExit(1 if faults(ended) else 0)

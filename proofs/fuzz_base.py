@@ -35,12 +35,14 @@ class Place:
         name: The patient, as the clinical table calls him.
         rng: Decides everything that is drawn by chance.
         patients: Those whom the clinical table must name; the patient himself unless a generator says otherwise.
+        turn: How many inputs of its kind were before.
     """
 
     folder: Path
     name: str
     rng: Random
     patients: list[str] = field(default_factory=list)
+    turn: int = 0
 
     def write(self, files: Bytes) -> None:
         """Writes files below the folder."""

@@ -22,7 +22,9 @@ from proofs import (
     fuzz_volumes,
 )
 from proofs.fuzz_base import Generator, Place, dicom_patient, nifti_patient, nrrd_patient
-from proofs.fuzz_roads import GOOD, CenterRun, Ending, judge_patient, limit_this_process
+from proofs.fuzz_cells import load_other_readers
+from proofs.fuzz_judge import judge_center, judge_patient
+from proofs.fuzz_roads import GOOD, CenterRun, Ending, limit_this_process
 
 BOMB_EVERY = 250
 GROUP = 8
@@ -58,7 +60,7 @@ PATIENTS: dict[str, Generator] = {
     "bytes flipped, cut, added": mutated_files,
 }
 SHORT: dict[str, Generator] = {**fuzz_tables.TABLES, **fuzz_settings.KINDS}
-READ = {**fuzz_dicom.KINDS, **fuzz_pydicom.KINDS, **fuzz_masks.KINDS, **fuzz_volumes.KINDS}
+READ = {**fuzz_dicom.KINDS, "pydicom": fuzz_pydicom.pydicoms_own, **fuzz_masks.KINDS, **fuzz_volumes.KINDS}
 KINDS = (*PATIENTS, *fuzz_tables.KINDS, *SHORT, "radmill compute")
 
 
@@ -77,6 +79,7 @@ def groups_of(numbers: Sequence[int], alone: set[int]) -> list[list[int]]:
 def main(folder: Path, todo: Path) -> None:
     """Works through the groups."""
     content = json.loads(todo.read_text(encoding="utf-8"))
+    load_other_readers()
     limit_this_process()
     for group in content["groups"]:
         (folder / "current.json").write_text(json.dumps(group), encoding="utf-8")
@@ -99,7 +102,9 @@ def _patients(folder: Path, seed: int, group: Sequence[int]) -> list[tuple[int, 
     told = []
     for number in group:
         name = f"B-{number:05d}"
-        run.places.append(Place(run.folder / name, name, np.random.default_rng([seed, number])))
+        run.places.append(
+            Place(run.folder / name, name, np.random.default_rng([seed, number]), turn=number // len(KINDS))
+        )
         make = {**PATIENTS, "bombs": bombs}[kind_of(number)]
         told.append(make(run.places[-1]))
     run.clinical()
@@ -128,9 +133,10 @@ def _single(folder: Path, seed: int, number: int) -> tuple[int, str, Ending]:
         run.run(ending)
         ending.faults += run.hurt(all_there=False)
         ending.faults += [f"unforeseen: {row['message']}" for row in run.table("qc") if row["code"] == "failed"]
+        judge_center(run, kind, ending)
         return number, told, ending
     fuzz_short_roads.fresh(sandbox)
-    place = Place(sandbox / "study" / "P", "P", rng)
+    place = Place(sandbox / "study" / "P", "P", rng, turn=number // len(KINDS))
     if kind == "radmill compute":
         told = place.pick(list(READ.values()))(place)
         return number, told, fuzz_short_roads.pair(sandbox, place)

@@ -8,28 +8,37 @@ import pydicom.data
 from proofs.fuzz_base import AXIAL, Bytes, Generator, Place, dicom_bytes, opened, structure_set
 from proofs.fuzz_dicom import mutated, uid_of
 
-_LONGEST_TEST_FILE = 160_000
+_LONGEST_MUTATED = 160_000
+PER_INPUT = 2
+"""Files as they are that one input has; the next input has the next ones."""
 
 
 def pydicoms_own(place: Place) -> str:
-    """Takes one of pydicom's own test files, as it is, mutated, or made into a series of four slices."""
-    path = Path(place.pick(test_files()))
+    """Takes one of pydicom's own test files, mutated, or made into a series of four slices."""
+    path = Path(place.pick([name for name in test_files() if Path(name).stat().st_size < _LONGEST_MUTATED]))
     data = path.read_bytes()
-    way = place.pick(("as it is", "mutated", "series", "series"))
-    if way == "as it is":
-        place.write({path.name: data})
-    elif way == "mutated":
+    way = place.pick(("mutated", "series", "series"))
+    if way == "mutated":
         place.write({path.name: mutated(place, data)})
     else:
         place.write(_as_series(place, data) or {path.name: data})
     return f"{path.name}, {way}"
 
 
+def as_they_are(place: Place) -> str:
+    """Takes the next of all of pydicom's test files."""
+    files = [Path(name) for name in test_files()]
+    first = place.turn * PER_INPUT
+    chosen = [files[n % len(files)] for n in range(first, first + PER_INPUT)]
+    place.write({path.name: path.read_bytes() for path in chosen})
+    return f"files as they are: {', '.join(path.name for path in chosen)}"
+
+
 def test_files() -> list[str]:
     """Returns pydicom's test files that its wheel brings, sorted."""
     root = Path(pydicom.data.__file__).parent
     known = [p for p in root.rglob("*") if p.is_file() and p.suffix not in (".py", ".pyc", ".json", ".txt", ".md")]
-    return sorted(str(path) for path in known if path.stat().st_size < _LONGEST_TEST_FILE)
+    return sorted(map(str, known))
 
 
 def _as_series(place: Place, data: bytes) -> Bytes | None:
@@ -61,4 +70,4 @@ def _as_series(place: Place, data: bytes) -> Bytes | None:
     return {**files, "RS": dicom_bytes(plane)}
 
 
-KINDS: dict[str, Generator] = {"pydicom's test files": pydicoms_own}
+KINDS: dict[str, Generator] = {"pydicom's test files": pydicoms_own, "pydicom's test files, whole": as_they_are}

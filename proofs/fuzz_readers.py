@@ -25,6 +25,7 @@ class NoOtherReaderError(Exception):
 class Seen:
     """An image as one reader sees it: voxels (z, y, x), the grid in LPS, axes as columns; none if untold."""
 
+    reader: str
     voxels: NDArray[Any]
     spacing_mm: NDArray[np.float64]
     origin_mm: NDArray[np.float64] | None
@@ -67,7 +68,7 @@ def differences(seen: Seen, voxels: NDArray[Any], spacing: Any, origin: Any, dir
     with np.errstate(all="ignore"):
         off = np.abs(voxels.astype(np.float64) - seen.voxels.astype(np.float64))
         allowed = VALUE_SHARE * np.maximum(np.abs(seen.voxels.astype(np.float64)), 1.0)
-    same = (off <= allowed) | (np.isnan(voxels) & np.isnan(seen.voxels))
+    same = (off <= allowed) | (voxels == seen.voxels) | (np.isnan(voxels) & np.isnan(seen.voxels))
     if not same.all():
         found.append(f"{int((~same).sum())} voxels differ by up to {np.nanmax(off):.6g}")
     return found
@@ -84,6 +85,7 @@ def _nifti(path: Path) -> Seen:
     has_form = int(header["qform_code"]) > 0 or int(header["sform_code"]) > 0
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     return Seen(
+        reader="nibabel",
         voxels=data.transpose(2, 1, 0),
         spacing_mm=spacing * scale,
         origin_mm=_TO_LPS @ affine[:3, 3] * scale if has_form else None,
@@ -103,12 +105,13 @@ def _nrrd(path: Path) -> Seen:
     turn = {"right-anterior-superior": _TO_LPS, "ras": _TO_LPS}.get(str(header.get("space", "")).lower(), np.eye(3))
     vectors = header.get("space directions")
     if vectors is None:
-        return Seen(voxels=data.transpose(2, 1, 0), spacing_mm=np.asarray(header["spacings"], float), origin_mm=None,
-                    axes=None)  # fmt: skip
+        return Seen(reader="pynrrd", voxels=data.transpose(2, 1, 0), origin_mm=None, axes=None,
+                    spacing_mm=np.asarray(header["spacings"], float))  # fmt: skip
     columns = turn @ np.asarray(vectors, float).T
     spacing = np.linalg.norm(columns, axis=0)
     origin = header.get("space origin")
     return Seen(
+        reader="pynrrd",
         voxels=data.transpose(2, 1, 0),
         spacing_mm=spacing,
         origin_mm=None if origin is None else turn @ np.asarray(origin, float),
@@ -135,6 +138,7 @@ def _gdcm(folder: Path) -> Seen:
     if voxels.ndim != 3:
         raise NoOtherReaderError(f"{voxels.ndim} dimensions")
     return Seen(
+        reader="GDCM",
         voxels=voxels,
         spacing_mm=np.asarray(image.GetSpacing()),
         origin_mm=np.asarray(image.GetOrigin()),

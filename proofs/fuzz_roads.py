@@ -1,6 +1,5 @@
 """The roads that bad inputs are sent along, and what must hold at their end."""
 
-import json
 import os
 import resource
 import shutil
@@ -15,19 +14,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import SimpleITK as sitk
 
 from featurestore.errors import CaseError, InputError
 from featurestore.tables import read_frame
 from pipelines.ingest.ingest import ingest
 from pipelines.ingest.intake import intake
-from pipelines.ingest.pseudonyms import case_id, key_id, key_path, write_private
+from pipelines.ingest.pseudonyms import key_id, key_path, write_private
 from pipelines.params import Params
 from pipelines.params.reading import parse_params
 from pipelines.runner import SerialRunner
 from pipelines.workspace import Workspace
 from proofs.fuzz_base import Bytes, Place, dicom_patient, nifti_patient
-from proofs.fuzz_readers import NoOtherReaderError, differences, seen_by_others
+from proofs.fuzz_readers import NoOtherReaderError
 from tests.ct_settings import ct_settings
 
 CENTER = "alpha"
@@ -52,13 +50,24 @@ class Ending:
 
     Args:
         ending: `read`, the code of its `qc` row, or the name of the error of exit 2.
-        compared: `equal` where an independent reader sees the same, or why it could not be asked.
+        compared: By what was compared (image, mask, table, settings): `equal`, `different` or `no other reader`, and by
+            whom or why.
         faults: What went wrong, each with its kind in front.
     """
 
     ending: str = ""
-    compared: str = ""
+    compared: dict[str, str] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
+
+    def compare(self, what: str, others: Callable[[], tuple[list[str], str]]) -> None:
+        """Notes in what another reader, who is told second, sees something else; of several the worst stays."""
+        try:
+            found, reader = others()
+            told = f"{'different' if found else 'equal'}: {reader}"
+            self.faults += [f"{WRONG}: {text}" for text in found]
+        except NoOtherReaderError as error:
+            told = f"no other reader: {str(error)[:120]}"
+        self.compared[what] = min(told, self.compared.get(what, told), key=lambda text: text.startswith("equal"))
 
 
 @contextmanager
@@ -203,47 +212,6 @@ def params() -> Params:
     settings = ct_settings()
     settings["centers"] = {"development": {CENTER: {"key_id": key_id(KEY)}}, "external": {}}
     return parse_params(settings)
-
-
-def judge_patient(run: CenterRun, place: Place) -> Ending:
-    """Returns how one bad patient ended, after the center was read."""
-    ending = Ending()
-    ids = {case_id(KEY, name) for name in place.patients or [place.name]}
-    rows = [row for row in run.table("qc") if row["case_id"] in ids]
-    silent = [
-        row for row in rows if row["status"] in ("refused", "failed", "warned") and not (row["code"] and row["remedy"])
-    ]
-    if not rows or silent:
-        ending.faults.append(
-            f"{UNFORESEEN}: no row of qc" if not rows else f"{UNFORESEEN}: a row without code or remedy"
-        )
-    ending.faults += [f"{UNFORESEEN}: {row['message'][:200]}" for row in rows if row["code"] == "failed"]
-    cases = [row for row in run.table("cases") if row["case_id"] in ids]
-    codes = sorted({row["code"] for row in rows if row["code"] and row["code"] != "clinical_missing"})
-    ending.ending = "read" if cases else ", ".join(codes) or "ok without a case"
-    for row in cases:
-        _compare(run, place, row, ending)
-    return ending
-
-
-def _compare(run: CenterRun, place: Place, row: dict[str, Any], ending: Ending) -> None:
-    try:
-        seen = seen_by_others(place.folder)
-    except NoOtherReaderError as error:
-        ending.compared = f"no other reader: {str(error)[:120]}"
-        return
-    size = tuple(int(row[f"full_size_{a}"]) for a in "xyz")
-    if seen.voxels.shape != size[::-1]:
-        ending.faults.append(f"{WRONG}: size {size}, others see {seen.voxels.shape[::-1]}")
-        return
-    crop = sitk.GetArrayFromImage(sitk.ReadImage(str(run.study.cases("development") / row["image"])))
-    whole = seen.voxels.astype(np.float64).copy()
-    lower = [int(row[f"crop_{a}"]) for a in "zyx"]
-    whole[tuple(slice(at, at + n) for at, n in zip(lower, crop.shape, strict=True))] = crop
-    numbers = [[float(row[f"{name}_{a}_mm"]) for a in "xyz"] for name in ("spacing", "full_origin")]
-    found = differences(seen, whole, *numbers, json.loads(row["direction"]))
-    ending.compared = "equal" if not found else "different"
-    ending.faults += [f"{WRONG}: {text}" for text in found]
 
 
 def tree(folder: Path) -> dict[str, tuple[int, int]]:

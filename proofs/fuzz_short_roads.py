@@ -1,18 +1,18 @@
 """Roads of a single input: one image and mask, one table, one settings file."""
 
-import csv
 import os
 import shutil
 from functools import cache
 from pathlib import Path
 
-import numpy as np
+import SimpleITK as sitk
 
-from featurestore.tables import read_frame
 from pipelines.cli.features import DEFAULT_SETTINGS
 from pipelines.imports.importing import ImportRequest, import_table
+from pipelines.ingest.pseudonyms import load_key
 from pipelines.pairs import read_pair
 from pipelines.params import load_params
+from pipelines.params.plain_yaml import read_plain_yaml
 from pipelines.radiomics import FastEngine
 from pipelines.radiomics.compute import compute
 from pipelines.radiomics.fast.reading import open_picture
@@ -20,6 +20,8 @@ from pipelines.radiomics.settings import ExtractionSettings
 from pipelines.scoring.house import read_house_rules
 from pipelines.workspace import Workspace
 from proofs.fuzz_base import Place
+from proofs.fuzz_cells import feature_differences, settings_differences
+from proofs.fuzz_outlines import outline_differences, outline_seen
 from proofs.fuzz_readers import NoOtherReaderError, Seen, differences, seen_by_others, seen_volume
 from proofs.fuzz_roads import LEFT, WRONG, Ending, bounded, left, tree
 from tests.ct_settings import ROOT
@@ -43,7 +45,7 @@ def pair(sandbox: Path, place: Place) -> Ending:
     before = tree(place.folder)
     with bounded(ending):
         picture, outline = read_pair(image, mask, "(?i)gtv")
-        _compare(place.folder, picture, ending)
+        _compare(place.folder, picture, outline, mask, ending)
         compute(picture, outline, DEFAULT_SETTINGS)
         ending.ending = "read"
     if image.is_file():
@@ -68,7 +70,9 @@ def table(sandbox: Path, place: Place) -> Ending:
         import_table(study, path, request)
         ending.ending = "read"
     if ending.ending == "read":
-        _compare_table(study, place.folder / "truth.csv", ending)
+        truth = place.folder / "truth.csv"
+        key = load_key(study.keys, "east")
+        ending.compare("table", lambda: feature_differences(study, truth if truth.is_file() else path, key))
     elif tree(study.root) != before:
         ending.faults.append(
             f"{LEFT}: {', '.join(sorted(set(tree(study.root)) - set(before))[:3]) or 'a changed file'}"
@@ -90,6 +94,8 @@ def settings(sandbox: Path, place: Place) -> Ending:
             case _:
                 ExtractionSettings.from_file(path).fingerprint()
         ending.ending = "read"
+    if ending.ending == "read":
+        ending.compare("settings", lambda: settings_differences(path, read_plain_yaml(path)))
     ending.faults += left(sandbox, {"study", "tmp", "cwd"})
     return ending
 
@@ -101,19 +107,28 @@ def _pair(folder: Path) -> tuple[Path, Path]:
     return volumes.get("ct", folder), mask
 
 
-def _compare(folder: Path, picture: object, ending: Ending) -> None:
-    import SimpleITK as sitk
+def _compare(folder: Path, picture: sitk.Image, outline: sitk.Image, mask: Path, ending: Ending) -> None:
+    seen: list[Seen] = []
 
-    assert isinstance(picture, sitk.Image)
-    try:
-        seen = seen_by_others(folder)
-    except NoOtherReaderError as error:
-        ending.compared = f"no other reader: {str(error)[:120]}"
-        return
-    voxels = sitk.GetArrayFromImage(picture)
-    found = differences(seen, voxels, picture.GetSpacing(), picture.GetOrigin(), picture.GetDirection())
-    ending.compared = "equal" if not found else "different"
-    ending.faults += [f"{WRONG}: {text}" for text in found]
+    def image() -> tuple[list[str], str]:
+        seen.append(seen_by_others(folder))
+        voxels = sitk.GetArrayFromImage(picture)
+        place = (picture.GetSpacing(), picture.GetOrigin(), picture.GetDirection())
+        return differences(seen[0], voxels, *place), seen[0].reader
+
+    def region() -> tuple[list[str], str]:
+        voxels = sitk.GetArrayFromImage(outline)
+        if mask.name.endswith(VOLUMES):
+            other = seen_volume(mask)
+            place = (outline.GetSpacing(), outline.GetOrigin(), outline.GetDirection())
+            return differences(other, voxels, *place), other.reader
+        if not seen:
+            raise NoOtherReaderError("no other reader takes the image")
+        drawn = outline_seen(mask, seen[0])
+        return outline_differences(drawn, voxels > 0), drawn.reader
+
+    ending.compare("image", image)
+    ending.compare("mask", region)
 
 
 def _compare_engine(image: Path, ending: Ending) -> None:
@@ -140,16 +155,3 @@ def _study(sandbox: Path) -> Workspace:
         (sandbox / "study" / name).write_bytes(data)
     (sandbox / "study" / "data" / "raw").mkdir(parents=True)
     return Workspace(sandbox / "study")
-
-
-def _compare_table(study: Workspace, truth: Path, ending: Ending) -> None:
-    if not truth.is_file():
-        return
-    with truth.open(encoding="utf-8", newline="") as handle:
-        header, *rows = csv.reader(handle)
-    frame = read_frame(study.imported("ct"))
-    for name in header[2:]:
-        wanted = sorted(float(row[header.index(name)]) for row in rows)
-        if name not in frame or not np.array_equal(np.sort(frame[name].to_numpy(float)), wanted):
-            ending.faults.append(f"{WRONG}: {name} has other values than the table")
-    ending.compared = "equal" if not ending.faults else "different"

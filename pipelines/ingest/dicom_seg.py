@@ -115,6 +115,8 @@ def _read(path: Path) -> _Segmentation:
         kind = str(dataset.get("SegmentationType") or "BINARY").strip()
         maximum = float(dataset.get("MaximumFractionalValue") or 255)
     stored = pixels.reshape(-1, *pixels.shape[-2:])
+    if int(number(dataset, "NumberOfFrames") or 1) != len(places):
+        raise UnreadableError(f"the segmentation tells another number of frames than the {len(places)} that it places")
     if len(stored) != len(places):
         raise UnreadableError(f"{len(stored)} frames have pixels and {len(places)} have a position")
     frames = [(segment, Frame(pixels=stored[n], **place)) for n, (segment, place) in enumerate(places)]

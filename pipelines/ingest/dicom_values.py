@@ -1,5 +1,6 @@
 """Values of DICOM data sets, read so that one that breaks a rule of form stops nothing."""
 
+import os
 import struct
 import warnings
 from collections.abc import Iterator
@@ -78,9 +79,10 @@ def stray_end(dataset: FileDataset, n_bytes: int) -> int:
         n_bytes: Its size.
     """
     last = dataset.get_item(max(dataset.keys(), default=BaseTag(0))) if dataset else None
-    is_deflated = dataset.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
-    if not isinstance(last, RawDataElement) or last.length == _UNDEFINED_LENGTH or is_deflated:
+    if not isinstance(last, RawDataElement) or last.length == _UNDEFINED_LENGTH:
         return 0
+    if dataset.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian and dataset.buffer is not None:
+        n_bytes = dataset.buffer.seek(0, os.SEEK_END)  # it counts in what was unpacked
     behind = n_bytes - last.value_tell - last.length
     return behind if 0 < behind < _ELEMENT_BYTES else 0
 

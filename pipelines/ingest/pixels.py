@@ -13,7 +13,7 @@ from pydicom.dataset import FileDataset
 from pydicom.pixels import get_decoder
 from pydicom.uid import UID, ImplicitVRLittleEndian
 
-from pipelines.ingest.dicom_values import found, number, quiet, readable, stray_end, text
+from pipelines.ingest.dicom_values import drop_cut_value, found, number, quiet, readable, stray_end, text
 from pipelines.ingest.problems import (
     CompressionError,
     NonfiniteVoxelsError,
@@ -116,6 +116,8 @@ def _decoded(part: Slice) -> tuple[NDArray[Any], float, float]:
         stray = stray_end(dataset, os.path.getsize(header.path))
         if stray:
             raise UnreadableError(f"{stray} bytes are too many in the file at {_where(part)}")
+        if drop_cut_value(dataset):
+            raise UnreadableError(f"the file at {_where(part)} ends inside a value, or bytes were inserted before")
         slope, intercept = _rescale(dataset, "RescaleSlope", 1.0), _rescale(dataset, "RescaleIntercept", 0.0)
         photometric = text(dataset, "PhotometricInterpretation")
         if photometric not in ("", "MONOCHROME2"):

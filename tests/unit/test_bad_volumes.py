@@ -2,11 +2,12 @@
 
 import gzip
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom.uid import RLELossless
+from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
 
 from pipelines.images.nrrd_bytes import inspect_nrrd
 from pipelines.ingest.dicom_header import read_header
@@ -15,7 +16,7 @@ from pipelines.ingest.nifti import read_volume
 from pipelines.ingest.problems import TruncatedFileError, UnreadableError
 from pipelines.radiomics.fast import problems as engine_problems
 from pipelines.radiomics.fast.reading import open_picture
-from proofs.fuzz_base import ct_slices, dicom_bytes, nifti_bytes, nrrd_bytes, voxels
+from proofs.fuzz_base import ct_slices, dicom_bytes, nifti_bytes, nrrd_bytes, opened, voxels
 
 
 def random() -> np.random.Generator:
@@ -114,6 +115,26 @@ def test_a_nifti_whose_grid_is_nonsense_is_named(
     path.write_bytes(data)
     with pytest.raises(UnreadableError, match=told):
         read_volume(path)
+
+
+@pytest.mark.parametrize("inserted", [2, 18])
+def test_bytes_inserted_into_a_deflated_slice_are_noticed(tmp_path: Path, inserted: int) -> None:
+    """The pixels are shifted, and what is left over stands behind them as no value or as one that ends too soon."""
+    for number, one in enumerate(ct_slices("P", random())):
+        data = dicom_bytes(one)
+        if number == 3:
+            one.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+            packed = dicom_bytes(one)
+            meta = 144 + int(opened(packed).file_meta.FileMetaInformationGroupLength)
+            plain = bytearray(zlib.decompress(packed[meta:], -zlib.MAX_WBITS))
+            at = plain.find(one.PixelData) + 10
+            plain[at:at] = bytes(range(7, 7 + inserted))
+            packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+            data = packed[:meta] + packer.compress(bytes(plain)) + packer.flush()
+        (tmp_path / f"IM{number}").write_bytes(data)
+    headers = [read_header(path) for path in sorted(tmp_path.glob("IM*"))]
+    with pytest.raises(UnreadableError, match=r"too many|inserted"):
+        read_series([header for header in headers if header is not None])
 
 
 @pytest.mark.parametrize(("fault", "error"), [("rle", TruncatedFileError), ("bits", UnreadableError)])
