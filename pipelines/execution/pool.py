@@ -19,6 +19,7 @@ _RETURN_S = 120.0
 """How long workers may take to come back before the run is given up."""
 
 DASK_CONFIG: dict[str, Any] = {
+    "distributed.admin.low-level-log-length": 50,  # by default the scheduler keeps the last 1,000 cases of each worker
     "distributed.scheduler.allowed-failures": 0,
     "distributed.scheduler.work-stealing": False,
     "distributed.scheduler.worker-ttl": None,  # compiled code may silence a worker for long; the driver keeps time
