@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from types import FrameType
 
-from featurestore.errors import FaultError, InputError
+from featurestore.errors import DamagedTableError, FaultError, InputError
 from featurestore.files import write_bytes
 from featurestore.tables import centers_of, read_frame
 from pipelines.params import Params, load_params
@@ -132,13 +132,20 @@ def stages_with_failures(workspace: Workspace) -> list[str]:
     tables = {
         f"{verb}@{role}": root
         for role in ROLES
-        for verb, root in (("ingest", workspace.view(role, "qc")), ("extract", workspace.features(role, "qc")))
+        for verb, root in (
+            ("ingest", workspace.view(role, "qc")),
+            ("extract", workspace.features(role, "qc")),
+            ("shuffle", workspace.shuffled(role) / "qc"),
+        )
     }
-    return [
-        name
-        for name, root in tables.items()
-        if centers_of(root) and (read_frame(root, columns=["status"])["status"] == "failed").any()
-    ]
+    return [name for name, root in tables.items() if _has_failures(root)]
+
+
+def _has_failures(root: Path) -> bool:
+    try:
+        return bool(centers_of(root) and (read_frame(root, columns=["status"])["status"] == "failed").any())
+    except DamagedTableError:  # DVC sees that it is not what it was, and makes it anew
+        return False
 
 
 def _repro(workspace: Workspace, *arguments: str) -> None:

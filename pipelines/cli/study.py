@@ -112,9 +112,11 @@ def run(stage: str | None) -> None:
     """Bring the study up to date: `dvc repro`, with keys made first and the MLflow window filled after.
 
     STAGE stops there, as with `dvc repro STAGE`: intake, ingest@development, extract@external, tune@MODEL, evaluate …
+
+    Exit 1 means that the work on some cases failed for a reason that may be gone: memory, disk, a dead worker.
     """
     from pipelines.ingest.pseudonyms import ensure_keys
-    from pipelines.study import reproduce, uncommitted
+    from pipelines.study import reproduce, stages_with_failures, uncommitted
     from pipelines.unfinished import noted
 
     workspace = Workspace.find()
@@ -131,6 +133,12 @@ def run(stage: str | None) -> None:
     click.echo("Every outline, to be looked through: reports/gallery.html; what to report: reports/checklists.html.")
     if uncommitted(workspace):
         click.echo('To be able to come back to this state: git add . && git commit -m "…" (and dvc push)')
+    if failed := stages_with_failures(workspace):
+        click.echo(
+            f"radmill: the work on some cases failed in {', '.join(failed)}; `radmill status` names them", err=True
+        )
+        click.echo("  remedy: see to memory, disk and workers, and run again: these cases are tried anew", err=True)
+        sys.exit(1)
 
 
 @click.command()
