@@ -39,7 +39,7 @@ BESIDE: dict[type[ast.cmpop], tuple[ast.cmpop, ...]] = {
 }
 _PAIRS = ("min max", "minimum maximum", "floor ceil", "any all", "left right", "larger smaller", "zeros ones")
 OTHER_NAME = {a: b for pair in _PAIRS for a, b in (pair.split(), pair.split()[::-1])}
-ORDERLESS = frozenset(("min", "max", "minimum", "maximum", "abs", "zip", "larger", "isinstance", "logical_and"))
+ORDERLESS = frozenset(("min", "max", "minimum", "maximum", "abs", "zip", "larger", "isinstance", "swapaxes"))
 """Functions of whose arguments the order does not count, or only makes a loud error."""
 
 

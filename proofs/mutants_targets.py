@@ -58,6 +58,8 @@ TARGETS = (
         share=240,
         tests=(
             "tests/golden/test_engine_formulas.py",
+            "tests/unit/test_fast_delicate.py",
+            "tests/unit/test_fast_last_bit.py",
             "tests/contract/test_engine_refusals.py",
             "tests/contract/test_engine_wrong_input.py",
             *("--deselect", f"{_WRONG}[300 bins]", "--deselect", f"{_WRONG}[one slice]"),

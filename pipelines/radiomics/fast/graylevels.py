@@ -50,10 +50,7 @@ def bin_edges(values: NDArray[np.generic], bin_width: float, bin_count: int | No
         raise TooManyBinsError(
             f"{float(maximum) - float(minimum):g} in bins of {bin_width:g} would be more than {MOST_BINS:,} bins"
         )
-    edges = np.arange(minimum - (minimum % bin_width), maximum + 2 * bin_width, bin_width)
-    if len(edges) == 1:
-        edges = np.array([edges[0] - 0.5, edges[0] + 0.5])
-    return edges
+    return np.arange(minimum - (minimum % bin_width), maximum + 2 * bin_width, bin_width)
 
 
 def gray_levels(values: NDArray[np.generic], edges: NDArray[np.generic]) -> GrayLevels:

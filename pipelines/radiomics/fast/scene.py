@@ -63,7 +63,7 @@ class Scene:
             index %= size + size % 2
             index[index == size] = 0  # the voxel that makes an odd size even repeats the first
             places.append(index - self.start[axis])
-        if all(place[-1] - place[0] == len(place) - 1 and (np.diff(place) == 1).all() for place in places):
+        if all(place[-1] - place[0] == len(place) - 1 for place in places):  # nothing wraps
             return self.voxels[tuple(slice(place[0], place[-1] + 1) for place in places)]
         return self.voxels[np.ix_(*places)]
 

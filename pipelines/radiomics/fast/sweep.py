@@ -88,7 +88,6 @@ def _runs(box, steps, first, last, n_levels, longest, lengths):  # type: ignore[
 @njit(cache=True, nogil=True)
 def _direction(box, step, first, last, runs, lengths):  # type: ignore[no-untyped-def]
     """Counts the runs along a step; `lengths` holds how many equal voxels lie behind each place."""
-    lengths[first - step : first] = 0
     for at in range(first, last, WORD):
         inside = filled_bits(box, at)
         behind = inside & equal_bits(box, at, at - step)
