@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import stdtrit
 
 from featurestore.entities import PATIENT_COLUMNS
 from pipelines.evaluation.discrimination import Comparison, delong_test
@@ -109,18 +110,16 @@ def _paired(known: pd.Series, a: Floats, b: Floats) -> Comparison:
 def _correlation(a: Floats, b: Floats, *, ranks: bool = False) -> float | None:
     if len(a) < FEWEST or np.ptp(a) == 0 or np.ptp(b) == 0:
         return None
-    from scipy.stats import pearsonr, spearmanr
-
-    return float((spearmanr if ranks else pearsonr)(a, b).statistic)
+    if ranks:
+        a, b = pd.Series(a).rank().to_numpy(), pd.Series(b).rank().to_numpy()
+    return float(np.corrcoef(a, b)[0, 1])
 
 
 def _mean(differences: Floats) -> Estimate:
     n = len(differences)
     if n < FEWEST:
         return absent(f"{n} cases are too few")
-    from scipy.stats import t
-
-    half = float(t.ppf(0.5 + CONFIDENCE / 2, n - 1) * np.std(differences, ddof=1) / np.sqrt(n))
+    half = float(stdtrit(n - 1, 0.5 + CONFIDENCE / 2) * np.std(differences, ddof=1) / np.sqrt(n))
     value = float(differences.mean())
     return Estimate(value=value, low=value - half, high=value + half)
 

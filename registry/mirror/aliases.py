@@ -3,7 +3,9 @@
 One that a person moved there is named, and left until somebody says what to do with it.
 """
 
+import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,12 @@ from registry.states import ModelVersion
 HEAD_TAG = "ledger_head"
 LEDGER_TAG = "ledger_version"
 ALIASES = ("champion", "challenger", "previous")
+
+_SHOWN = """
+    SELECT a.alias, t.value FROM registered_model_aliases a
+    JOIN model_version_tags t ON t.name = a.name AND t.version = a.version AND t.key = ?
+    WHERE a.name = ?
+"""
 
 
 def set_aliases(
@@ -53,21 +61,46 @@ def moved_aliases(study: Path, name: str, tracking_uri: str | None = None) -> li
         name: The registered model's name.
         tracking_uri: The tracking store; `MLFLOW_TRACKING_URI` or the study's own database when left out.
     """
-    from mlflow.exceptions import MlflowException
-
     uri = tracking_uri or default_uri(study)
     registry = Registry(study)
-    if not registry.ledger.path.is_file() or (uri == own_uri(study) and not (study / DATABASE).is_file()):
+    is_own = uri == own_uri(study)
+    if not registry.ledger.path.is_file() or (is_own and not (study / DATABASE).is_file()):
         return []
+    shown = _shown_in(study / DATABASE, name) if is_own else None
+    if shown is None:
+        shown = _shown_at(uri, name)
+    if shown is None:
+        return []
+    wanted = {alias: str(v.number) for v in registry.versions() for alias in v.aliases}
+    now = {alias: number for alias, number in shown.items() if alias in ALIASES}
+    return [_remark(alias, now.get(alias), wanted.get(alias)) for alias in _moved(now, wanted)]
+
+
+def _shown_in(database: Path, name: str) -> dict[str, str] | None:
+    """Returns the ledger's number behind each alias, read without MLflow, whose import takes longer than all the rest.
+
+    None where the tables are not those that are known here, or the model is not among them.
+    """
+    try:
+        with closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True)) as told:
+            if not told.execute("SELECT 1 FROM registered_models WHERE name = ?", (name,)).fetchone():
+                return None
+            return dict(told.execute(_SHOWN, (LEDGER_TAG, name)).fetchall())
+    except sqlite3.Error:
+        return None
+
+
+def _shown_at(uri: str, name: str) -> dict[str, str] | None:
+    """Returns the same through MLflow; none where it does not know the model."""
+    from mlflow.exceptions import MlflowException
+
     with connection(uri) as client:
         try:
             aliases = client.get_registered_model(name).aliases
-            shown = {alias: client.get_model_version_by_alias(name, alias).tags.get(LEDGER_TAG) for alias in aliases}
+            found = {alias: client.get_model_version_by_alias(name, alias).tags.get(LEDGER_TAG) for alias in aliases}
         except MlflowException:
-            return []
-    wanted = {alias: str(v.number) for v in registry.versions() for alias in v.aliases}
-    now = {alias: number for alias, number in shown.items() if alias in ALIASES and number}
-    return [_remark(alias, now.get(alias), wanted.get(alias)) for alias in _moved(now, wanted)]
+            return None
+    return {alias: number for alias, number in found.items() if number}
 
 
 def _moved(now: Mapping[str, str], wanted: Mapping[str, str]) -> list[str]:
