@@ -5,6 +5,7 @@ namespace in which the study's parent folder is an empty one, so that it could n
 """
 
 import json
+import logging
 import os
 import re
 import signal
@@ -151,6 +152,7 @@ def machines(folder: Path, hidden: Path, code: Path) -> Iterator[Machines]:
     from moto.server import ThreadedMotoServer
 
     hidden.mkdir(parents=True, exist_ok=True)
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     store = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     store.start()
     host, port = store.get_host_and_port()

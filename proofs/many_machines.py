@@ -207,9 +207,7 @@ def _finished(stage: Stage, there: Machines, study: Path, run: Run) -> Seen:
     if code != 0:
         raise SystemExit(f"{study.name} ended with {code}: see {run.log}")
     local, own = stage.local(), made(study)
-    raw = {
-        hashlib.sha256(path.read_bytes()).hexdigest() for path in (study / "data" / "raw").rglob("*") if path.is_file()
-    }
+    raw = {file_hash(path) for path in (study / "data" / "raw").rglob("*") if path.is_file()}
     return {
         "files compared": len(local),
         "differing": differing(local, own),
