@@ -6,6 +6,7 @@ never returns silences its whole process, and nobody could tell then which of th
 Workers come and go while it runs: one that appears gets cases, one that vanishes has its case tried again.
 """
 
+import math
 import queue
 import time
 from collections import Counter, deque
@@ -125,6 +126,7 @@ class Window:
         self._moved = self._seen
         self._is_reached = True
         self._most_memory = 0
+        self._soonest = math.inf  # no case is late before
 
     def run(self, tasks: Iterable[CaseTask]) -> Iterator[CaseOutcome]:
         """Yields the outcome of each task once, as they end; a task is taken from `tasks` when a worker is free."""
@@ -172,21 +174,24 @@ class Window:
         future = self._pool.client.submit(isolated, self._work, task, workers=[slot.address], pure=False)
         flight = Flight(task, slot, future, time.monotonic(), is_alone)
         slot.flight, self._moved = flight, flight.start
+        self._soonest = min(self._soonest, self._limit(flight))
         future.add_done_callback(lambda _: self._done.put(flight))
 
     def _wait(self) -> Iterator[CaseOutcome]:
-        is_short = any(slot.address is None for slot in self._slots.values()) or not self._slots
-        now = time.monotonic()
-        limits = [max(self._limit(flight) - now, 0.0) for flight in self._flights()]
+        """Waits until a case ends, one may be late, or it is time to look."""
         try:
-            flight = self._done.get(timeout=min([_LOOK_S / 5 if is_short else _LOOK_S, *limits]))
+            flight = self._done.get(timeout=max(min(self._next_look(), self._soonest) - time.monotonic(), 0.0))
         except queue.Empty:
             yield from self._end_late()
         else:
             if flight is flight.slot.flight:
                 yield from self._settle(flight)
-        if is_short or time.monotonic() - self._seen >= _LOOK_S:
+        if time.monotonic() >= self._next_look():
             yield from self._look()
+
+    def _next_look(self) -> float:
+        is_short = not self._slots or any(slot.address is None for slot in self._slots.values())
+        return self._seen + (_LOOK_S / 5 if is_short else _LOOK_S)
 
     def _limit(self, flight: Flight) -> float:
         return flight.start + (flight.task.timeout_s or self._timeout_s)
@@ -225,6 +230,7 @@ class Window:
             limit_s = flight.task.timeout_s or self._timeout_s
             error = CaseTimeoutError(f"not done after {limit_s:g} s; its process was ended", where=flight.task.name)
             yield CaseOutcome(task=flight.task, error=error)
+        self._soonest = min(map(self._limit, self._flights()), default=math.inf)
 
     def _lost(self, flight: Flight) -> Iterator[CaseOutcome]:
         name = flight.task.name
