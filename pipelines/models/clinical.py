@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Self
 
 import numpy as np
-from scipy.stats import chi2, norm
+from scipy.special import chdtrc, ndtr, ndtri
 
 from pipelines.models.base import Arrays, Floats, Labels
 from pipelines.models.direct import DirectModel
@@ -218,7 +218,7 @@ class ClinicalModel(DirectModel):
 
     def _row(self, fit: LogisticFit, place: int, predictor: str, column: int) -> OddsRow:
         value, error = float(fit.coefficients[place]), float(fit.standard_errors[place])
-        width = norm.ppf((1 + CONFIDENCE) / 2) * error
+        width = ndtri((1 + CONFIDENCE) / 2) * error
         level = self.names[column].partition(LEVEL)[2]
         return OddsRow(
             predictor=predictor,
@@ -229,7 +229,7 @@ class ClinicalModel(DirectModel):
             high=_exp(value + width),
             coefficient=value,
             standard_error=error,
-            p_value=float(2 * norm.sf(abs(value) / error)) if error > 0 else 1.0,
+            p_value=float(2 * ndtr(-abs(value) / error)) if error > 0 else 1.0,
         )
 
 
@@ -245,7 +245,7 @@ def _wald_p(fit: LogisticFit, span: slice) -> float:
     """Returns the p-value of some coefficients all being 0."""
     part, block = fit.coefficients[span], fit.covariance[span, span]
     statistic = float(part @ np.linalg.pinv(block, hermitian=True) @ part)
-    return float(chi2.sf(statistic, len(part)))
+    return float(chdtrc(len(part), max(statistic, 0.0)))
 
 
 def _ratio_p(fit: LogisticFit, y: Labels, n_coefficients: int) -> float:
@@ -253,7 +253,7 @@ def _ratio_p(fit: LogisticFit, y: Labels, n_coefficients: int) -> float:
         return _wald_p(fit, slice(1, 1 + n_coefficients))
     share = y.mean()
     null = float(len(y) * (share * np.log(share) + (1 - share) * np.log(1 - share)))
-    return float(chi2.sf(2 * (fit.log_likelihood - null), n_coefficients))
+    return float(chdtrc(n_coefficients, max(2 * (fit.log_likelihood - null), 0.0)))
 
 
 def _rank(Z: Floats) -> int:
