@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import random
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -33,6 +34,7 @@ def main() -> int:
     asked.add_argument("--full", action="store_true", help="three rounds on the whole demo")
     asked.add_argument("--again", action="store_true", help="with the code as it is now, the rounds that had faults")
     asked.add_argument("--only", type=int, nargs="*", help="these rounds alone")
+    asked.add_argument("--lot", type=int, nargs=2, default=(0, 1), metavar=("K", "N"), help="from K on every Nth round")
     asked.add_argument("--show", action="store_true", help="print the figures of what was done")
     options = asked.parse_args()
     stage = Stage((options.folder / ("full" if options.full else "small")).resolve(), options.full)
@@ -40,7 +42,8 @@ def main() -> int:
     if options.again:
         stage.forget()
     done = {number for number, row in read(record).items() if not (options.again and row["faults"])}
-    missing = [n for n in range(len(plan)) if (n in options.only if options.only else n not in done)]
+    lot = range(options.lot[0], len(plan), options.lot[1])
+    missing = [n for n in lot if (n in options.only if options.only else n not in done)]
     if not options.show:
         make(stage, plan, missing, record)
     rows = read(record)
@@ -71,6 +74,7 @@ def make(stage: Stage, plan: Plan, missing: Iterable[int], record: Path) -> None
     """Makes rounds and writes each down."""
     if os.geteuid() != 0:
         raise SystemExit("a file system is filled and made to fail: run as root, on a machine that may be disturbed")
+    _part_from_other_mounts()
     reference = stage.prepare()
     for number in missing:
         name, part = plan[number]
@@ -79,6 +83,13 @@ def make(stage: Stage, plan: Plan, missing: Iterable[int], record: Path) -> None
         with record.open("a", encoding="utf-8") as file:
             file.write(f"{json.dumps(row)}\n")
         print(told(row), flush=True)
+
+
+def _part_from_other_mounts() -> None:
+    """Goes on where no other process sees what is mounted here: it would keep a failed file system alive."""
+    if "RADMILL_CHAOS_MOUNTS" not in os.environ:
+        os.environ["RADMILL_CHAOS_MOUNTS"] = "own"
+        os.execvp("unshare", ["unshare", "--mount", sys.executable, "-u", "-m", "proofs.chaos", *sys.argv[1:]])
 
 
 def told(row: Row) -> str:

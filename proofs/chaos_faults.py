@@ -48,7 +48,7 @@ class Mount:
 
     def again(self) -> None:
         """Takes it off and on, as after a failure of the machine: the journal is played back, errors are cleared."""
-        self._off()
+        self.off()
         check = subprocess.run(["e2fsck", "-p", "-f", str(self._image)], capture_output=True, check=False)
         if check.returncode > 1:
             raise SystemExit(f"e2fsck: {check.stdout.decode()}")
@@ -56,10 +56,8 @@ class Mount:
 
     def remove(self) -> None:
         """Takes it off and removes its image."""
-        if self.folder.is_dir():
-            if os.path.ismount(self.folder):
-                self._off()
-            shutil.rmtree(self.folder)
+        subprocess.run(["umount", str(self.folder)], capture_output=True, check=False)
+        shutil.rmtree(self.folder, ignore_errors=True)
         self._image.unlink(missing_ok=True)
 
     def fill(self, left_bytes: int) -> None:
@@ -84,7 +82,8 @@ class Mount:
         finally:
             os.close(descriptor)
 
-    def _off(self) -> None:
+    def off(self) -> None:
+        """Takes it off, when the last process has let go of it."""
         for _ in range(100):
             if subprocess.run(["umount", str(self.folder)], capture_output=True, check=False).returncode == 0:
                 return

@@ -154,7 +154,7 @@ class Round:
         if self.mount is not None:
             if keep:
                 shutil.copytree(self.study, self.place / "study", symlinks=True)
-            self.mount.remove()
+            self.mount.off()
         if not keep:
             shutil.rmtree(self.place)
 

@@ -135,34 +135,40 @@ def has_workers(stage: str) -> bool:
 
 @dataclass(frozen=True)
 class Moment:
-    """So long after the begin of a stage: a busy machine stretches the run, and the moment stays where it was."""
+    """So long after the begin of a stage, which began so long after that of an undisturbed run.
+
+    A busy machine stretches a run, an idle one shortens it: the moment stays where it was.
+    """
 
     stage: str
     after_s: float
+    begin_s: float
 
     @classmethod
     def drawn(cls, marks: list[Mark], rng: random.Random, part: tuple[float, float] = (0.0, 1.0)) -> "Moment":
         """Draws a moment evenly over an undisturbed run, or over a part of it."""
         at = rng.uniform(*part) * marks[-1].end_s
         mark = next(mark for mark in marks if at <= mark.end_s)
-        return cls(mark.stage, max(at - mark.begin_s, 0.0))
+        return cls(mark.stage, max(at - mark.begin_s, 0.0), mark.begin_s)
 
     @classmethod
     def with_workers(cls, marks: list[Mark], rng: random.Random) -> "Moment":
         """Draws a moment at which a stage has workers, counted from when they are first seen."""
-        spans = [(mark.stage, mark.workers[1] - mark.workers[0]) for mark in marks if mark.workers]
-        stage, span = rng.choices(spans, weights=[span for _, span in spans])[0]
-        return cls(stage, rng.uniform(0, span))
+        having = [mark for mark in marks if mark.workers]
+        spans = [mark.workers[1] - mark.workers[0] for mark in having]
+        mark, span = rng.choices(list(zip(having, spans, strict=True)), weights=spans)[0]
+        return cls(mark.stage, rng.uniform(0, span), mark.begin_s)
 
     def await_in(self, run: Run, *, workers: bool) -> bool:
         """Waits for it; returns whether the run is still on, and has workers if these are asked for."""
         for _ in _while_on(run):
             if self.stage == BEFORE or self.stage in run.stages():
                 break
+        stretch = (time.monotonic() - run.begin) / self.begin_s if self.begin_s else 1.0
         for _ in _while_on(run):
             if not workers or run.workers() or run.stages()[-1] != self.stage:
                 break
-        until = time.monotonic() + self.after_s
+        until = time.monotonic() + self.after_s * stretch
         for _ in _while_on(run):
             if time.monotonic() >= until:
                 break
