@@ -228,12 +228,20 @@ class SlurmJobs:
 
 def _job_class() -> Any:
     from dask_jobqueue.slurm import SLURMJob
+    from distributed.core import Status
 
     class Job(SLURMJob):  # type: ignore[misc]  # dask-jobqueue is untyped
         """A job that is cancelled with all others of its name, not by a command of its own."""
 
+        async def start(self) -> None:
+            try:
+                await super().start()
+            except BaseException:
+                self.status = Status.failed
+                raise
+
         async def close(self) -> None:
-            pass
+            self.status = Status.closed
 
     return Job
 
@@ -263,4 +271,4 @@ def _in_words(queue: dict[str | None, _Job]) -> str:
 def _said(message: str) -> str:
     """Returns what a command of SLURM complained of, out of dask-jobqueue's report."""
     tail = message.rpartition("stderr:\n")[2].strip()
-    return tail.splitlines()[-1] if tail else message
+    return tail.splitlines()[-1].removeprefix("sbatch: error: ") if tail else message
