@@ -15,6 +15,7 @@ from pathlib import Path
 
 from featurestore.errors import RadmillError
 from featurestore.files import TEMPORARY, write_text
+from pipelines.cluster_health import cluster_findings
 from pipelines.doctor import Finding, private_files
 from pipelines.params import Params, load_params
 from pipelines.params.plain_yaml import PlainYamlError, read_plain_yaml
@@ -179,6 +180,7 @@ def _settings(workspace: Workspace) -> Iterator[Finding]:
         )
         return
     yield from _keys(workspace, params)
+    yield from cluster_findings(params.cluster, workspace.root)
 
 
 def _pin(workspace: Workspace) -> Iterator[Finding]:

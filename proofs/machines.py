@@ -24,7 +24,7 @@ import psutil
 from proofs.certificates import make_certificates
 
 BUCKET = "machines"
-_KEY = re.compile(r"radmill-[0-9a-f]{32}/(open|files/[0-9a-f]{64}|parts/[0-9a-f]{64}\.json)")
+_KEY = re.compile(r"radmill-[0-9a-f]{32}/(open|files/[0-9a-f]{64}|parts/[0-9a-f]{64}\.part)")
 _CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "proof", "AWS_SECRET_ACCESS_KEY": "a-secret-of-the-proof", "AWS_DEFAULT_REGION": "us-east-1",
 }  # fmt: skip

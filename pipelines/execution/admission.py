@@ -36,9 +36,11 @@ class Gate:
 
     Args:
         tell: Is told of workers that are not used.
+        shared: A file that workers must see, where nothing else carries cases to them.
     """
 
     tell: Callable[[str], None]
+    shared: str = ""
     own: Told = field(default_factory=lambda: probe_function()()["versions"])
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     _asked: dict[str, "Future[Verdict | None]"] = field(default_factory=dict)
@@ -57,7 +59,7 @@ class Gate:
                 self._hear(life, str(told["name"]), self._asked.pop(life))
             elif life not in self.verdicts and life not in self._asked:
                 self._asked[life] = asyncio.run_coroutine_threadsafe(
-                    _examined(client, address, told, self.own), client.loop.asyncio_loop
+                    _examined(client, address, told, self), client.loop.asyncio_loop
                 )
         good = {life for life, verdict in self.verdicts.items() if not verdict.against}
         return {address: told for life, (address, told) in lives.items() if life in good}
@@ -97,8 +99,12 @@ def difference(own: Told, theirs: Told) -> str:
     return f"has {', '.join(there)}, this machine {', '.join(here)}" if there else ""
 
 
-def probe_function() -> Callable[[], dict[str, Any]]:
-    """Returns a function that travels by value and tells host and versions, whether or not radmill is there."""
+def probe_function(shared: str = "") -> Callable[[], dict[str, Any]]:
+    """Returns a function that travels by value and tells host and versions, whether or not radmill is there.
+
+    Args:
+        shared: A file; whether it is seen there is told, too.
+    """
     distributions = DISTRIBUTIONS
 
     def probe() -> dict[str, Any]:
@@ -132,12 +138,14 @@ def probe_function() -> Callable[[], dict[str, Any]]:
                 return "absent"
 
         versions = {"python": platform.python_version(), "feature_set": feature_set(), "code": code()}
-        return {"host": socket.gethostname(), "versions": versions | {name: version(name) for name in distributions}}
+        versions |= {name: version(name) for name in distributions}
+        sees = not shared or pathlib.Path(shared).exists()
+        return {"host": socket.gethostname(), "versions": versions, "sees": sees}
 
     return probe
 
 
-async def _examined(client: Any, address: str, told: dict[str, Any], own: Told) -> Verdict | None:
+async def _examined(client: Any, address: str, told: dict[str, Any], gate: Gate) -> Verdict | None:
     """Returns what is found out about a worker; nothing when it does not answer."""
     host = str(told["host"])
     async with asyncio.timeout(_ASK_S):
@@ -145,13 +153,15 @@ async def _examined(client: Any, address: str, told: dict[str, Any], own: Told) 
         if address not in answers:
             return None
         python = {"python": ".".join(answers[address]["host"]["python"].split(".")[:3])}
-        if against := difference({"python": own["python"]}, python):
+        if against := difference({"python": gate.own["python"]}, python):
             return Verdict(host, python, against)
-        answers = await client.run(probe_function(), workers=[address], on_error="ignore")
+        answers = await client.run(probe_function(gate.shared), workers=[address], on_error="ignore")
     if address not in answers:
         return None
-    host, versions = str(answers[address]["host"]), answers[address]["versions"]
-    against = difference(own, versions)
+    answer = answers[address]
+    against = difference(gate.own, answer["versions"])
     if not against and not told["nanny"]:
         against = "was started without a nanny, so that a case that never ends could not be ended there"
-    return Verdict(host, versions, against)
+    if not against and not answer["sees"]:
+        against = "does not see the study's folder: share it under the same path, or set cluster.store"
+    return Verdict(str(answer["host"]), answer["versions"], against)

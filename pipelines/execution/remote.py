@@ -6,12 +6,15 @@ time.
 
 import asyncio
 import logging
+import secrets
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+from featurestore.files import write_text
 from pipelines.execution.admission import Gate, difference, life_of, probe_function
 from pipelines.execution.certificates import NobodyThereError, knock, security
 from pipelines.execution.problems import ClusterError
@@ -46,7 +49,9 @@ class WrongSchedulerError(ClusterError):
 class RefusedWorkersError(ClusterError):
     """No worker there is may be used."""
 
-    default_remedy = "install the versions of this machine there; `radmill doctor` lists all that differ"
+    default_remedy = (
+        "start workers in an environment like this machine's; `radmill doctor` lists what is wrong with each"
+    )
 
 
 class RemotePool:
@@ -56,13 +61,21 @@ class RemotePool:
         connect: Makes a client; raises `ClusterError` when it cannot.
         tell: Is told what a person should know while cases run.
         patience_s: How long there may be no worker.
+        shared: The study's folder, where workers must see it.
     """
 
-    def __init__(self, connect: Connect, tell: Callable[[str], None], patience_s: float = _RETURN_S) -> None:
+    def __init__(
+        self,
+        connect: Connect,
+        tell: Callable[[str], None],
+        patience_s: float = _RETURN_S,
+        shared: Path | None = None,
+    ) -> None:
         self.patience_s = patience_s
         self._connect = connect
         self._tell = tell
-        self._gate = Gate(tell)
+        self._mark = shared and shared / ".radmill" / f"seen-by-workers-{secrets.token_hex(8)}"
+        self._gate = Gate(tell, str(self._mark or ""))
         self._addresses: dict[str, str] = {}
         self._alone_with_refused: float | None = None
         self._is_cut = False
@@ -71,6 +84,8 @@ class RemotePool:
         self.client = connect()
         try:
             _check_scheduler(self.client, self._gate.own)
+            if self._mark is not None:
+                write_text(self._mark, "")
         except BaseException:
             self.client.close(timeout=2)
             raise
@@ -102,6 +117,20 @@ class RemotePool:
         """Says no: who takes workers away is not known here."""
         return False
 
+    @property
+    def is_asking(self) -> bool:
+        """Whether a worker has not told its versions yet."""
+        return self._gate.is_waiting
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """The versions that workers must have, which are this machine's."""
+        return self._gate.own
+
+    def refused(self) -> list[str]:
+        """Returns why each worker that is not used is not."""
+        return self._gate.refused()
+
     def absence(self) -> str:
         """Says what is known of the workers that are not there."""
         if self._is_cut:
@@ -111,6 +140,8 @@ class RemotePool:
 
     def close(self) -> None:
         """Leaves scheduler and workers to others; what they still have of this run is called off."""
+        if self._mark is not None:
+            self._mark.unlink(missing_ok=True)
         with suppress(Exception):  # a scheduler that is gone has nothing of it either
             self.client.close(timeout=5)
 
@@ -154,7 +185,8 @@ def address_pool(cluster: ClusterSection, around: Surroundings) -> RemotePool:
     """
     safety = security(cluster.tls, around.root) if cluster.address.startswith("tls://") else None
     wait_for(cluster.address, safety)
-    return RemotePool(lambda: connected(cluster.address, safety), around.tell)
+    shared = None if cluster.store else around.root
+    return RemotePool(lambda: connected(cluster.address, safety), around.tell, shared=shared)
 
 
 def connected(address: str, safety: Any = None) -> Any:

@@ -18,6 +18,7 @@ LEVELS = {
     "pipelines.workspace": 3,
     "pipelines.params": 3,
     "pipelines.runner": 3,
+    "pipelines.quiet_dvc": 3,
     "pipelines.images": 4,
     "pipelines.evaluation": 4,
     "pipelines.ingest": 5,
@@ -51,6 +52,7 @@ LEVELS = {
     "pipelines.window": 12,
     "pipelines.unfinished": 12,
     "pipelines.doctor": 12,
+    "pipelines.cluster_health": 12.3,
     "pipelines.study_health": 12.5,
     "pipelines.cli": 14,
 }
