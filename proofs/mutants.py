@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from proofs import mutants_child
-from proofs.mutants_count import LEAST_PERCENT, counted, percent, survivors
+from proofs.mutants_count import LEAST_PERCENT, counted, equivalents, percent, reason_of, survivors
 from proofs.mutants_made import Mutant
 from proofs.mutants_targets import TARGETS, Target, drawn, tests_digest
 
@@ -83,7 +83,7 @@ def read(path: Path) -> Rows:
 def _is_known(tree: Path, row: dict[str, Any] | None, mutant: Mutant, tests: str) -> bool:
     if row is None or row["source"] != _source_digest(tree, mutant):
         return False
-    return row["end"] != mutants_child.SURVIVED or row["tests"] == tests
+    return row["end"] != mutants_child.SURVIVED or row["tests"] == tests or bool(reason_of(row, equivalents()))
 
 
 def _source_digest(tree: Path, mutant: Mutant) -> str:

@@ -95,8 +95,16 @@ def diagonal() -> Arrays:
     return noise("diagonal", shape), (abs(z - y) + x % 3 == 1).astype(np.uint8), (1.1, 0.8, 2.0)
 
 
+def late() -> Arrays:
+    """A region far from the image's first voxel, which grids are laid from."""
+    shape = (14, 13, 34)
+    mask = np.zeros(shape, np.uint8)
+    mask[9:13, 6:11, 22:30] = noise("late mask", (4, 5, 8)) < 200
+    return noise("late", shape), mask, (2.5, 0.9, 0.7)
+
+
 VOLUMES: dict[str, Callable[[], Arrays]] = {
-    **{made.__name__: made for made in (torn, smooth, wide, many, flat, pair, apart, diagonal)},
+    **{made.__name__: made for made in (torn, smooth, wide, many, flat, pair, apart, diagonal, late)},
     **{f"slice {axis}": slice_of(axis) for axis in range(3)},
 }
 

@@ -55,6 +55,20 @@ def test_a_compressed_file_that_ends_early_is_refused(tmp_path: Path) -> None:
         engine().execute(image, mask)
 
 
+@pytest.mark.parametrize("side", [-1, 1])
+@pytest.mark.parametrize("axis", range(3))
+def test_a_region_that_stands_beyond_the_image_is_refused(axis: int, side: int) -> None:
+    """PyRadiomics forgives a thousandth of a voxel beyond the outer edge of the first and the last voxel."""
+    image, mask = sitk.GetImageFromArray(voxels()), sitk.GetImageFromArray(np.ones(SHAPE, np.uint8))
+    for beyond, is_refused in ((0.0009, False), (0.0012, True), (0.7, True)):
+        mask.SetOrigin([side * beyond if at == axis else 0.0 for at in range(3)])
+        if is_refused:
+            with pytest.raises(ExtractionError, match="in an image of"):
+                engine(correctMask=True).execute(image, mask)
+        else:
+            assert engine(correctMask=True).execute(image, mask)
+
+
 @pytest.mark.parametrize("setting", [{"binWidth": -1.0}, {"binwidth": 25.0}, {"kernelRadius": 1}])
 def test_settings_that_are_not_legal_are_refused_by_name(setting: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=next(iter(setting))):
