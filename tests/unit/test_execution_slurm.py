@@ -33,10 +33,10 @@ COMMANDS = {
 grep -q '^#SBATCH -p night' "$1" && echo 'sbatch: error: invalid partition specified: night' >&2 && exit 1
 cp "$1" $FAKE/$n.sh
 log=$(sed -n 's/^#SBATCH -e //p' "$1" | sed "s/%J/$n/")
-setsid bash $FAKE/$n.sh >/dev/null 2>"$log" & echo $! > $FAKE/$n.pid
+setsid bash -c "bash $FAKE/$n.sh 2>'$log'; touch $FAKE/$n.over" >/dev/null 2>&1 & echo $! > $FAKE/$n.pid
 echo Submitted batch job $n""",
     "squeue": """for f in $FAKE/*.pid; do n=$(basename $f .pid)
-kill -0 $(cat $f) 2>/dev/null && echo "$n|RUNNING|None" || echo "$n|$(cat $FAKE/ended 2>/dev/null || echo FAILED)|None"
+[ -f $FAKE/$n.over ] && echo "$n|$(cat $FAKE/ended 2>/dev/null || echo FAILED)|None" || echo "$n|RUNNING|None"
 done""",
     "scancel": """echo "$@" >> $FAKE/cancelled
 for f in $FAKE/*.pid; do kill -9 -- -$(cat $f) 2>/dev/null; done; exit 0""",
