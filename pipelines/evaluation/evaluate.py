@@ -35,6 +35,7 @@ from pipelines.evaluation.cohorts import (
 from pipelines.evaluation.metrics import CohortPredictions, best_model, draws, judge, rounded
 from pipelines.evaluation.negative_controls import SHUFFLES, negative_controls
 from pipelines.evaluation.operating import sensitivity_name, sensitivity_threshold, youden_threshold
+from pipelines.evaluation.repeated import REPEATED, repeated_patients, stop_on_repeated
 from pipelines.evaluation.supplements import record_texts, supplement_texts
 from pipelines.params import Params
 from pipelines.params.modelling import EvaluationSection
@@ -77,6 +78,7 @@ def evaluate(workspace: Workspace, params: Params, progress: Progress | None = N
 
     Raises:
         StaleModelError: A model was made from another training set than the one that lies here.
+        RepeatedPatientsError: One patient was sent as two.
     """
     from threadpoolctl import threadpool_limits
 
@@ -85,6 +87,8 @@ def evaluate(workspace: Workspace, params: Params, progress: Progress | None = N
 
 
 def _evaluate(workspace: Workspace, params: Params, progress: Progress) -> EvaluationSummary:
+    repeated = repeated_patients(workspace, params)
+    stop_on_repeated(repeated, params)
     removed = _sweep_models(workspace, params)
     found, absent = candidates(workspace, params)
     development, external = read_development(workspace, params), read_external(workspace, params)
@@ -100,6 +104,7 @@ def _evaluate(workspace: Workspace, params: Params, progress: Progress) -> Evalu
     cohorts_of = [item[0] for item in judged]
     controls = negative_controls(workspace, params, found, (development, external), cohorts_of)
     further = supplement_texts(workspace, params, found, external, cohorts_of, metrics, controls.rows)
+    further["repeated"] = tables.csv_text(repeated, REPEATED)
     further["packages"] = tables.csv_text(packages, ("model", "package"))
     files = {f"tables/{name}.csv": text for name, text in further.items()}
     files |= {f"plots/{name}.csv": text for name, text in record_texts(found).items()}

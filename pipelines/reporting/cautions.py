@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from pipelines.evaluation.repeated import told
 from pipelines.reporting.evidence_cautions import RULES
 from pipelines.reporting.objections import Caution
 from pipelines.reporting.pages import interval, number
@@ -175,6 +176,21 @@ def _of_validation(validation: Mapping[str, Any]) -> Iterator[Caution]:
         )
 
 
+def _repeated(files: StudyFiles, cohorts: Mapping[str, Any]) -> Iterator[Caution]:
+    rows = files.tables["repeated"].to_dict("records")
+    outside = [row for row in rows if row["other_role"] == "external"]
+    if outside:
+        learned = sum(row["role"] == "development" for row in outside)
+        yield Caution(
+            level="serious",
+            title="Patients are counted twice",
+            text=f"{learned} external patients are patients whom the models were made with, and "
+            f"{len(outside) - learned} are two external ones, by the content of their images or rows (such as "
+            f"{told({str(name): value for name, value in outside[0].items()})}). External figures are too good "
+            "until one of each two is put aside in cohort.rejected.",
+        )
+
+
 def kept_components(files: StudyFiles, model: str) -> int | None:
     """Returns how many principal components a model keeps, where its records say so."""
     records = files.models[model]
@@ -187,6 +203,7 @@ def kept_components(files: StudyFiles, model: str) -> int | None:
 
 _RULES: tuple[Callable[[StudyFiles, Mapping[str, Any]], Iterator[Caution]], ...] = (
     _no_external,
+    _repeated,
     _chance,
     _worse_outside,
     _few_events,

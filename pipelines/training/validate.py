@@ -12,6 +12,7 @@ from featurestore.screening import with_severity
 from featurestore.tables import read_frame
 from featurestore.validation import Finding
 from featurestore.views import FeatureService, feature_names
+from pipelines.evaluation import repeated
 from pipelines.params import Params
 from pipelines.stored_views import service_of, view_frame
 from pipelines.training.screen import screen
@@ -83,6 +84,7 @@ def examine(workspace: Workspace, params: Params) -> Examined:
     tables = {view: _table(workspace, params, view) for view in views}
     findings = [finding for view in views for finding in _of_view(workspace, params, view, tables[view], services)]
     findings += _of_cases(workspace, params)
+    findings += repeated.findings(repeated.repeated_patients(workspace, params, ("development",)))
     screened = screen(workspace, params, tables)
     findings = with_severity([*findings, *screened.findings], params.validation.severity)
     rows = sum(len(table) for table in tables.values())
