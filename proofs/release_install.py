@@ -178,9 +178,9 @@ def _case(folder: Path) -> tuple[Path, Path]:
 
 
 def _shrink(content: Any) -> None:
-    for section, kept in (("models", (MODEL,)), ("deep", ()), ("fusion", ())):
-        for name in [name for name in content[section] if name not in kept]:
-            del content[section][name]
+    for name in [name for name in content["models"] if name != MODEL]:
+        del content["models"][name]
+    content["deep"], content["fusion"] = {}, {}
     content["extraction"]["default"] = {
         "imageType": {"Original": {}},
         "featureClass": {"firstorder": []},
