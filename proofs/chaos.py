@@ -3,7 +3,8 @@
 `python -m proofs.chaos FOLDER` makes a hundred rounds on a small study, `--full` three on the whole demo. In each a
 pristine study is run and disturbed; then `radmill run` is made once more, and everything must be as in an undisturbed
 run, to the byte. Each round is written down when it is done; a call that was stopped goes on with the next one.
-`--again` freezes the code as it is now and repeats the rounds that had faults. File systems are mounted: it takes root.
+`--again` repeats the rounds that had faults, `--fresh` freezes the code as it is now. File systems are mounted: it takes
+root.
 """
 
 import argparse
@@ -32,14 +33,15 @@ def main() -> int:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("folder", type=Path, nargs="?", default=Path("build/proofs/chaos"))
     asked.add_argument("--full", action="store_true", help="three rounds on the whole demo")
-    asked.add_argument("--again", action="store_true", help="with the code as it is now, the rounds that had faults")
+    asked.add_argument("--again", action="store_true", help="the rounds that had faults as well")
+    asked.add_argument("--fresh", action="store_true", help="with the code as it is now")
     asked.add_argument("--only", type=int, nargs="*", help="these rounds alone")
     asked.add_argument("--lot", type=int, nargs=2, default=(0, 1), metavar=("K", "N"), help="from K on every Nth round")
     asked.add_argument("--show", action="store_true", help="print the figures of what was done")
     options = asked.parse_args()
     stage = Stage((options.folder / ("full" if options.full else "small")).resolve(), options.full)
     plan, record = list(FULL) if options.full else planned(), stage.folder / "rounds.jsonl"
-    if options.again:
+    if options.fresh:
         stage.forget()
     done = {number for number, row in read(record).items() if not (options.again and row["faults"])}
     lot = range(options.lot[0], len(plan), options.lot[1])
@@ -103,9 +105,9 @@ def told(row: Row) -> str:
 
 def summary(rows: dict[int, Row]) -> str:
     """Returns the figures by fault."""
-    head = ("fault", "rounds", "equal", "exit 0", "exit 2 or 3", "reruns", "slowest recovery")
+    head = ("fault", "rounds", "equal", "exit 0", "exit 1", "exit 2 or 3", "reruns", "slowest recovery")
     table = [head, *(_figures(name, rows) for name in [*FAULTS, "all"] if name == "all" or _of(name, rows))]
-    lines = [f"{name:<18}" + "".join(f"{cell:>18}" for cell in cells) for name, *cells in table] if rows else []
+    lines = [f"{name:<18}" + "".join(f"{cell:>17}" for cell in cells) for name, *cells in table] if rows else []
     undisturbed = sorted({row["run_s"] for row in rows.values()})
     lines.append(f"an undisturbed run took {undisturbed} s; code {sorted({row['commit'] for row in rows.values()})}")
     return "\n".join([*lines, *(told(row) for row in rows.values() if row["faults"])])
@@ -118,7 +120,8 @@ def _of(name: str, rows: dict[int, Row]) -> list[Row]:
 def _figures(name: str, rows: dict[int, Row]) -> tuple[str, ...]:
     own = _of(name, rows)
     codes = [row["exit"] for row in own if not FAULTS[row["fault"]].ends_run]
-    numbers = (len(own), sum(not row["faults"] for row in own), codes.count(0), codes.count(2) + codes.count(3))
+    counts = codes.count(0), codes.count(1), codes.count(2) + codes.count(3)
+    numbers = (len(own), sum(not row["faults"] for row in own), *counts)
     slowest = max(row["recovery_s"] for row in own)
     return name, *map(str, numbers), str(max(row["reruns"] for row in own)), f"{slowest:.1f} s"
 

@@ -14,6 +14,8 @@ from featurestore.tables import centers_of, read_frame
 from proofs.chaos_study import file_hash, made_files
 
 _TRACE = "Traceback (most recent call last)"
+_ENDING = 20
+"""The lines that a person reads first when a run has ended. A worker without memory may have said more above."""
 _CURE = re.compile(r"^  remedy: \S")
 
 
@@ -26,13 +28,14 @@ def ending_faults(code: int | None, told: str) -> list[str]:
     """
     if code is None:
         return ["it hangs"]
-    traced = [f"a traceback: {told.rpartition(_TRACE)[2].strip().splitlines()[-1][:200]}"] if _TRACE in told else []
+    lines = [line for line in told.splitlines() if line.strip()]
+    ending = lines[-_ENDING:]
+    traced = ["a traceback at its end"] if any(_TRACE in line for line in ending) else []
     if code == 0:
         return traced
-    lines = [line for line in told.splitlines() if line.strip()]
     last = lines[-1] if lines else ""
     begins = [line for line in lines[-6:] if line.startswith("radmill: ")]
-    if code not in (2, 3) or not begins or not _CURE.match(last):
+    if code not in (1, 2, 3) or not begins or not _CURE.match(last):
         traced.append(f"exit {code} without message and remedy at its end: {last[:200]}")
     return traced
 
