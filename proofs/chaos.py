@@ -3,8 +3,8 @@
 `python -m proofs.chaos FOLDER` makes a hundred rounds on a small study, `--full` three on the whole demo. In each a
 pristine study is run and disturbed; then `radmill run` is made once more, and everything must be as in an undisturbed
 run, to the byte. Each round is written down when it is done; a call that was stopped goes on with the next one.
-`--again` repeats the rounds that had faults, `--fresh` freezes the code as it is now. File systems are mounted: it takes
-root.
+`--again` repeats the rounds that had faults, `--fresh` freezes the code as it is now. It takes root: file systems are
+mounted.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def main() -> int:
     asked.add_argument("--full", action="store_true", help="three rounds on the whole demo")
     asked.add_argument("--again", action="store_true", help="the rounds that had faults as well")
     asked.add_argument("--fresh", action="store_true", help="with the code as it is now")
-    asked.add_argument("--only", type=int, nargs="*", help="these rounds alone")
+    asked.add_argument("--only", type=int, nargs="*", help="of these rounds alone")
     asked.add_argument("--lot", type=int, nargs=2, default=(0, 1), metavar=("K", "N"), help="from K on every Nth round")
     asked.add_argument("--show", action="store_true", help="print the figures of what was done")
     options = asked.parse_args()
@@ -45,7 +45,7 @@ def main() -> int:
         stage.forget()
     done = {number for number, row in read(record).items() if not (options.again and row["faults"])}
     lot = range(options.lot[0], len(plan), options.lot[1])
-    missing = [n for n in lot if (n in options.only if options.only else n not in done)]
+    missing = [n for n in lot if n not in done and (not options.only or n in options.only)]
     if not options.show:
         make(stage, plan, missing, record)
     rows = read(record)

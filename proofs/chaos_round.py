@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 import time
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,8 @@ class Round:
 
     def _begin(self) -> None:
         Mount(self.place / "disk").remove()
-        shutil.rmtree(self.place, ignore_errors=True)
+        if self.place.exists():  # a run may still write there whose proof was killed
+            shutil.rmtree(self.place.rename(self.place.with_name(f"left-{uuid.uuid4().hex}")), ignore_errors=True)
         self.place.mkdir(parents=True)
         if self.mount is not None:
             self.mount.make()
