@@ -3,6 +3,7 @@
 import importlib
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -65,6 +66,7 @@ def examine(folder: Path) -> list[Finding]:
         _disk(folder),
         _compiler(),
         _program("git"),
+        *_git_name(folder),
         *(_owner(name) for name in OWN_PACKAGES),
         *(_library(name, "radmill") for name in BASE),
         *(_library(name, "radmill[study]") for name in STUDY),
@@ -142,6 +144,19 @@ def _program(name: str) -> Finding:
         return Finding(subject=name, found="present")
     why = "settings, stage graph and the registry's ledger are kept in it"
     return Finding(subject=name, found="missing", verdict="unfit", remedy=f"install {name}", why=why)
+
+
+def _git_name(folder: Path) -> list[Finding]:
+    """Returns a note where git does not know who commits."""
+    if not shutil.which("git"):
+        return []
+    here = folder if folder.is_dir() else Path.cwd()
+    asked = subprocess.run(["git", "config", "user.email"], cwd=here, capture_output=True, text=True, check=False)
+    if asked.stdout.strip():
+        return []
+    remedy = 'git config --global user.name "YOUR NAME" && git config --global user.email YOU@EXAMPLE.ORG'
+    why = "`git commit` refuses, and radmill's own commits and the ledger name nobody"
+    return [Finding(subject="git user", found="no name is set", verdict="note", remedy=remedy, why=why)]
 
 
 def _owner(package: str) -> Finding:

@@ -151,7 +151,7 @@ def _has_failures(root: Path) -> bool:
 def _repro(workspace: Workspace, *arguments: str) -> None:
     note = stage_note(workspace)
     note.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "dvc", "repro", *arguments]
+    command = [sys.executable, "-m", "pipelines.quiet_dvc", "repro", *arguments]
     if _wait_for(command, workspace) == 0:
         return
     code = int(note.read_text()) if note.exists() else StageFailedError.exit_code

@@ -129,8 +129,7 @@ def run(stage: str | None) -> None:
             from pipelines.window import refresh_window
 
             refresh_window(workspace, params)
-    click.echo("Up to date. `radmill status` shows where things stand; the study page is reports/study.html.")
-    click.echo("Every outline, to be looked through: reports/gallery.html; what to report: reports/checklists.html.")
+    _tell_pages(workspace, stage)
     if uncommitted(workspace):
         click.echo('To be able to come back to this state: git add . && git commit -m "…" (and dvc push)')
     if failed := stages_with_failures(workspace):
@@ -139,6 +138,19 @@ def run(stage: str | None) -> None:
         )
         click.echo("  remedy: see to memory, disk and workers, and run again: these cases are tried anew", err=True)
         sys.exit(1)
+
+
+def _tell_pages(workspace: Workspace, stage: str | None) -> None:
+    """Names the pages that a run has made; of one that stopped at a stage only those that are there."""
+    click.echo("Up to date." if stage is None else f"Up to date as far as {stage}; `radmill run` does the rest.")
+    told = {"study": "the study page", "gallery": "every outline, to look through", "checklists": "what to report"}
+    pages = [f"{what}: reports/{name}.html" for name, what in told.items() if _page(workspace, name)]
+    if pages:
+        click.echo("; ".join(pages))
+
+
+def _page(workspace: Workspace, name: str) -> bool:
+    return (workspace.reports / f"{name}.html").is_file()
 
 
 @click.command()

@@ -72,7 +72,9 @@ class Proposal:
         rows += (
             [{"region": f"{hidden} names withheld, each of one or two patients", "patients": None}] if hidden else []
         )
-        rows += [{"region": f"mask value {value}", "patients": n} for value, n in sorted(values.items())]
+        rows += [
+            {"region": f"mask value {value} in the masks opened", "patients": n} for value, n in sorted(values.items())
+        ]
         return rows
 
     def remarks(self) -> list[str]:
@@ -143,7 +145,7 @@ def _center_row(center: SeenCenter) -> Row:
         "patients looked at": f"first {n}" if center.is_partial else n,
         "with outlines": len({image.patient for image in center.images if image.is_outlined}),
         "clinical.csv": table,
-        "in both": center.n_matched(),
+        "patients in both": center.n_matched(),
     }
 
 
