@@ -41,7 +41,8 @@ def _of_address(cluster: ClusterSection, root: Path) -> Iterator[Finding]:
         memory = sorted(seen.workers.values())
         each = f"{memory[0]:g} to {memory[-1]:g}" if memory[0] != memory[-1] else f"{memory[0]:g}"
         versions = f"Python {seen.versions['python']}, radmill {seen.versions['radmill']}"
-        yield Finding(subject="cluster", found=f"{len(seen.workers)} workers, {each} GB each, {versions}")
+        count = f"{len(memory)} worker{'s' if len(memory) > 1 else ''} of use"
+        yield Finding(subject="cluster", found=f"{count}, {each} GB each, {versions}")
     elif not seen.refused:
         remedy = "start some with `dask worker`, see docs/how-to/cluster.md"
         yield Finding(subject="cluster", found="no worker is connected", verdict="unfit", why=why, remedy=remedy)

@@ -142,7 +142,7 @@ class _Carriage:
         self._blobs = blobs
         self._tasks = tasks
         self._uses: Counter[str] = Counter()
-        self._there: dict[str, Future[None]] = {}
+        self._there: set[str] = set()
         self._idle: dict[str, None] = {}
         self._going: dict[str, Future[None]] = {}
         self._under_way: dict[str, CaseTask] = {}
@@ -166,31 +166,30 @@ class _Carriage:
 
     def _departures(self) -> Iterator[CaseTask]:
         """Yields tasks whose files are in the store, a few of them put there ahead."""
-        ahead: deque[CaseTask] = deque()
+        ahead: deque[tuple[CaseTask, list[Future[None]]]] = deque()
         for task in self._tasks:
-            ahead.append(task)
-            for what, path, sha256 in _files(task):
+            for _, _, sha256 in _files(task):
                 self._uses[sha256] += 1
                 self._idle.pop(sha256, None)
-                if sha256 not in self._there:
-                    self._there[sha256] = self._threads.submit(
-                        self._put, what, path, sha256, self._going.pop(sha256, None)
-                    )
+            ahead.append((task, [self._threads.submit(self._put, *one) for one in _files(task)]))
             if len(ahead) > _AHEAD:
-                yield from self._departure(ahead.popleft())
+                yield from self._departure(*ahead.popleft())
         while ahead:
-            yield from self._departure(ahead.popleft())
+            yield from self._departure(*ahead.popleft())
 
-    def _put(self, what: str, path: Path, sha256: str, going: Future[None] | None) -> None:
-        if going is not None:
-            going.exception()  # that it goes must not come after it is put again
+    def _put(self, what: str, path: Path, sha256: str) -> None:
+        """Puts a file into the store unless another region's is the same; each is looked at, as on this machine."""
         check_file(path, sha256, what)
-        self._blobs.put(f"files/{sha256}", path.read_bytes())
+        if (going := self._going.get(sha256)) is not None:
+            going.exception()  # that it goes must not come after it is put again
+        if sha256 not in self._there:
+            self._blobs.put(f"files/{sha256}", path.read_bytes())
+            self._there.add(sha256)
 
-    def _departure(self, task: CaseTask) -> Iterator[CaseTask]:
+    def _departure(self, task: CaseTask, puts: list[Future[None]]) -> Iterator[CaseTask]:
         try:
-            for _, _, sha256 in _files(task):
-                self._there[sha256].result()
+            for put in puts:
+                put.result()
         except CaseDamagedError as error:
             self._stopped.append(self._let_go(CaseOutcome(task=task, error=error)))
             return
@@ -218,7 +217,8 @@ class _Carriage:
                 self._idle[sha256] = None
         while len(self._idle) > _KEPT:
             sha256 = next(iter(self._idle))
-            del self._idle[sha256], self._there[sha256]
+            del self._idle[sha256]
+            self._there.discard(sha256)
             self._going = {key: going for key, going in self._going.items() if not going.done()}
             self._going[sha256] = self._threads.submit(self._blobs.remove, [f"files/{sha256}"])
         return outcome

@@ -9,6 +9,7 @@ import logging
 import secrets
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -205,7 +206,8 @@ def connected(address: str, safety: Any = None) -> Any:
 
     knock(address, safety)
     try:
-        return Client(address, security=safety, timeout=_CONNECT_S, set_as_default=False)
+        with warnings.catch_warnings(action="ignore"):  # of versions, which are compared where it matters
+            return Client(address, security=safety, timeout=_CONNECT_S, set_as_default=False)
     except (OSError, RuntimeError, TimeoutError) as error:
         what = "somebody listens, but does not answer as a Dask scheduler does"
         remedy = "a scheduler with TLS has an address that begins with tls://, one without with tcp://"

@@ -1,0 +1,222 @@
+"""Workers come and go: the window follows them, and no case is lost or done twice."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from pipelines.execution.problems import ClusterError
+from pipelines.execution.window import Member, Window
+from pipelines.runner import CaseOutcome, CaseTask
+
+GB = 10**9
+
+
+class Future:
+    """A case with a worker, which ends as the test says."""
+
+    def __init__(self, task: CaseTask, address: str) -> None:
+        self.task, self.address, self.status = task, address, "pending"
+        self.is_called_off = False
+        self._callbacks: list[Callable[[Any], None]] = []
+        self._error: BaseException | None = None
+
+    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
+        self._callbacks.append(callback)
+        if self.status != "pending":
+            callback(self)
+
+    def end(self, status: str = "finished", error: BaseException | None = None) -> None:
+        self.status, self._error = status, error
+        for callback in self._callbacks:
+            callback(self)
+
+    def result(self, timeout: float) -> CaseOutcome:
+        if self._error is not None:
+            raise self._error
+        return CaseOutcome(task=self.task, receipt={"at": self.address})
+
+    def release(self) -> None:
+        """Nothing to do."""
+
+
+@dataclass
+class FakePool:
+    """Workers as the test says; `act` is told of each case, `look` of each look."""
+
+    workers: dict[str, Member]
+    act: Callable[[Future], None] = lambda future: future.end()
+    look: Callable[["FakePool"], None] = lambda pool: None
+    patience_s: float = 5.0
+    is_cut: bool = False
+    futures: list[Future] = field(default_factory=list)
+    killed: list[str] = field(default_factory=list)
+
+    @property
+    def client(self) -> "FakePool":
+        return self
+
+    def submit(self, _: object, work: object, task: CaseTask, workers: list[str], pure: bool) -> Future:
+        future = Future(task, workers[0])
+        self.futures.append(future)
+        self.act(future)
+        return future
+
+    def cancel(self, futures: list[Future], force: bool) -> None:
+        for future in futures:
+            future.is_called_off = True
+
+    def members(self) -> dict[str, Member] | None:
+        self.look(self)
+        return None if self.is_cut else dict(self.workers)
+
+    def kill(self, name: str) -> None:
+        self.killed.append(name)
+        self.workers[name] = member(name, life="next")
+
+    def is_excused(self, name: str) -> bool:
+        return False
+
+    def absence(self) -> str:
+        return ": as the test wants it"
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+def member(name: str, life: str = "first", memory_gb: float = 4.0, is_open: bool = True) -> Member:
+    return Member(address=name, life=life, memory_bytes=int(memory_gb * GB), is_open=is_open)
+
+
+def cases(n: int, memory_mb: float = 100.0) -> list[CaseTask]:
+    return [CaseTask(name=f"case {number}", payload={}, memory_mb=memory_mb) for number in range(n)]
+
+
+def run(pool: FakePool, tasks: list[CaseTask], size: int = 8) -> dict[str, CaseOutcome]:
+    ended = list(Window(pool, dict, size=size, timeout_s=60).run(iter(tasks)))
+    assert sorted(outcome.task.name for outcome in ended) == sorted(task.name for task in tasks)
+    return {outcome.task.name: outcome for outcome in ended}
+
+
+@pytest.fixture(autouse=True)
+def _often(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("pipelines.execution.window._LOOK_S", 0.02)
+
+
+def test_a_worker_that_comes_while_it_runs_gets_cases() -> None:
+    """Protects runs whose workers wait in a queue: none was there when the first case was."""
+
+    def come(pool: FakePool) -> None:
+        looks.append(len(looks))
+        if len(looks) == 4:
+            pool.workers["a"] = member("a")
+
+    looks: list[int] = []
+    ended = run(FakePool({}, look=come), cases(3))
+    assert [outcome.receipt for outcome in ended.values()] == [{"at": "a"}] * 3
+
+
+def test_a_case_whose_worker_went_is_tried_alone_elsewhere() -> None:
+    def act(future: Future) -> None:
+        if future.address == "a":
+            pool.workers.pop("a", None)
+        else:
+            future.end()
+
+    pool = FakePool({"a": member("a"), "b": member("b")}, act=act)
+    ended = run(pool, cases(4))
+    assert {outcome.receipt["at"] for outcome in ended.values() if outcome.receipt} == {"b"}
+    assert [future.is_called_off for future in pool.futures if future.address == "a"] == [True]
+
+
+def test_a_restart_at_the_same_address_is_another_life() -> None:
+    """Workers behind a firewall have fixed ports."""
+
+    def act(future: Future) -> None:
+        if len(pool.futures) == 1:
+            pool.workers["a"] = member("a", life="second")
+        else:
+            future.end()
+
+    pool = FakePool({"a": member("a")}, act=act)
+    assert run(pool, cases(2))["case 0"].receipt == {"at": "a"}
+
+
+def test_what_was_at_work_when_the_way_was_cut_is_handed_out_anew_and_blames_no_case() -> None:
+    """The worker may still have the old case, so it starts anew before it gets another."""
+    from distributed.client import FutureCancelledError
+
+    def act(future: Future) -> None:
+        if len(pool.futures) <= 3:  # three cuts, more often than a case may lose its worker
+            pool.is_cut = True
+            future.end("cancelled", FutureCancelledError("key", "scheduler-connection-lost"))
+        else:
+            future.end()
+
+    def look(pool: FakePool) -> None:
+        looks.append(pool.is_cut)
+        pool.is_cut = pool.is_cut and sum(looks) % 3 != 0
+
+    looks: list[bool] = []
+    pool = FakePool({"a": member("a")}, act=act, look=look)
+    pool.kill = lambda name: (pool.killed.append(name), pool.workers.update(a=member("a", life=str(len(looks)))))
+    ended = run(pool, cases(1))
+    assert ended["case 0"].receipt == {"at": "a"}
+    assert pool.killed == ["a"] * 3
+
+
+def test_a_case_goes_where_there_is_room_for_it() -> None:
+    pool = FakePool({"small": member("small", memory_gb=1), "large": member("large", memory_gb=8)})
+    tasks = [*cases(2), CaseTask(name="large", payload={}, memory_mb=5000.0)]
+    tasks += [CaseTask(name="too large", payload={}, memory_mb=9000.0)]
+    ended = run(pool, tasks)
+    assert ended["large"].receipt == {"at": "large"}
+    assert "needs about 9.2 GB, a worker has 8.0 GB" in str(ended["too large"].error)
+
+
+def test_a_worker_about_to_leave_gets_no_case() -> None:
+    pool = FakePool({"a": member("a", is_open=False), "b": member("b")})
+    assert {outcome.receipt["at"] for outcome in run(pool, cases(5)).values() if outcome.receipt} == {"b"}
+
+
+def test_no_more_cases_are_in_flight_than_the_window_holds() -> None:
+    def act(future: Future) -> None:
+        at_work.append(future)
+        most.append(len(at_work))
+
+    def look(_: FakePool) -> None:
+        for future in at_work[:1]:
+            at_work.remove(future)
+            future.end()
+
+    at_work: list[Future] = []
+    most: list[int] = []
+    run(FakePool({name: member(name) for name in "abcdef"}, act=act, look=look), cases(9), size=2)
+    assert max(most) == 2
+
+
+def test_tasks_are_made_when_a_worker_is_free_for_them() -> None:
+    """Protects the memory of a run over many cases."""
+    made: list[int] = []
+
+    def tasks() -> Any:
+        for number in range(20):
+            made.append(number)
+            yield CaseTask(name=str(number), payload={})
+
+    window = Window(FakePool({"a": member("a")}), dict, size=8, timeout_s=60).run(tasks())
+    next(window)
+    assert len(made) <= 3
+    assert len(list(window)) == 19
+
+
+def test_a_run_without_workers_is_given_up_and_calls_its_cases_off() -> None:
+    def act(_: Future) -> None:
+        pool.is_cut = True
+
+    pool = FakePool({"a": member("a")}, act=act, patience_s=0.1)
+    with pytest.raises(ClusterError, match=r"no worker came within 0.1 s: as the test wants it"):
+        run(pool, cases(2))
+    assert all(future.is_called_off for future in pool.futures)
