@@ -4,7 +4,7 @@ import csv
 import importlib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ def cells_of(path: Path) -> tuple[Cells, str]:
         raise NoOtherReaderError("a workbook")
     data = path.read_bytes()
     encoding = next((name for mark, name in _ENCODINGS.items() if data.startswith(mark)), "utf-8")
+    if encoding == "utf-16" and len(data) % 2:
+        data = data[:-1]  # half a character is left
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError:
@@ -118,10 +120,12 @@ def settings_differences(path: Path, content: Any) -> tuple[list[str], str]:
     return [] if same else ["settings are others than ruamel.yaml reads"], "ruamel.yaml"
 
 
-def listed_files(folder: Path, patient: str) -> tuple[list[str], list[str]]:
-    """Returns the images and masks that a center's `cases.csv` names for a patient's phase, as it writes them."""
+def listed_files(folder: Path, is_meant: Callable[[str], bool]) -> tuple[list[str], list[str]]:
+    """Returns the images and masks that a center's `cases.csv` names for a patient, as it writes them."""
     rows, _ = cells_of(folder / "cases.csv")
-    own = [row for row in rows if row["patient_id"].strip() == patient]
+    own = [row for row in rows if is_meant(row["patient_id"])]
+    if not own:
+        raise NoOtherReaderError("the patient is in no row")
     return [row["image"].strip() for row in own], [row["mask"].strip() for row in own]
 
 
@@ -150,9 +154,11 @@ def _duck(query: str, *, with_header: bool) -> Cells:
 def _pandas(path: Path, delimiter: str) -> Cells:
     import pandas as pd
 
+    options: dict[str, Any] = {"sep": delimiter, "header": None, "dtype": str, "keep_default_na": False}
     try:
-        frame = pd.read_csv(path, sep=delimiter, header=None, dtype=str, keep_default_na=False, index_col=False,
-                            names=range(_width(path, delimiter)))  # fmt: skip
+        frame = pd.read_csv(path, index_col=False, names=range(_width(path, delimiter)), **options)
+    except pd.errors.ParserError:
+        return _named([line.split(delimiter) for line in path.read_text(encoding="utf-8").splitlines()])
     except Exception as error:
         raise NoOtherReaderError(f"{type(error).__name__}: {error}") from error
     return _named(frame.to_numpy().tolist())

@@ -44,9 +44,9 @@ def judge_center(run: CenterRun, name: str, ending: Ending) -> None:
         return
     ending.compare("table", lambda: clinical_differences(run.study, run.folder / "clinical.csv", KEY))
     for row in run.table("cases"):
-        patient = next(name for name in GOOD if case_id(KEY, name) == row["case_id"])
+        patient = next((name for name in GOOD if case_id(KEY, name) == row["case_id"]), "")
         if name == "cases.csv":
-            _compare_listed(run, row, patient, ending)
+            _compare_listed(run, row, ending)
         else:
             compare_case(run, row, ending, run.folder / patient, outlines_in(run.folder / patient))
 
@@ -82,9 +82,9 @@ def compare_case(run: CenterRun, row: dict[str, Any], ending: Ending, source: Pa
     ending.compare("mask", mask)
 
 
-def _compare_listed(run: CenterRun, row: dict[str, Any], patient: str, ending: Ending) -> None:
+def _compare_listed(run: CenterRun, row: dict[str, Any], ending: Ending) -> None:
     try:
-        images, masks = listed_files(run.folder, patient)
+        images, masks = listed_files(run.folder, lambda patient: case_id(KEY, patient) == row["case_id"])
     except NoOtherReaderError as error:
         reason = str(error)
         ending.compared["image"] = f"no other reader: {reason}"

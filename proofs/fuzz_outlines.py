@@ -66,7 +66,10 @@ def outline_differences(other: OtherOutline, mask: Flags) -> list[str]:
 def _dicom(path: Path, image: Seen, pattern: str) -> OtherOutline:
     import dicomsdl
 
-    one = dicomsdl.open_file(str(path))
+    try:
+        one = dicomsdl.open_file(str(path))
+    except Exception:
+        return _by_highdicom_alone(path, image, pattern)
     if one.StructureSetROISequence is not None:
         return _polygons(one, image, pattern)
     plain = _frames(one, image, pattern)
@@ -75,6 +78,13 @@ def _dicom(path: Path, image: Seen, pattern: str) -> OtherOutline:
         raise NoOtherReaderError("highdicom and dicomsdl see different segments")
     reader = "dicomsdl" if modern is None else "highdicom and dicomsdl"
     return OtherOutline(inside=plain, undecided=np.zeros_like(plain), reader=reader)
+
+
+def _by_highdicom_alone(path: Path, image: Seen, pattern: str) -> OtherOutline:
+    inside = _highdicom(path, image, pattern)
+    if inside is None:
+        raise NoOtherReaderError("neither dicomsdl nor highdicom takes it")
+    return OtherOutline(inside=inside, undecided=np.zeros_like(inside), reader="highdicom")
 
 
 def _polygons(one: Any, image: Seen, pattern: str) -> OtherOutline:
@@ -87,9 +97,16 @@ def _polygons(one: Any, image: Seen, pattern: str) -> OtherOutline:
         own = np.zeros_like(inside)
         for contour in _items(roi, "ContourSequence"):
             if str(contour.ContourGeometricType).strip() in _CLOSED:
-                _fill(np.asarray(contour.ContourData or (), float).reshape(-1, 3), image, own, undecided)
+                _fill(_corners(contour), image, own, undecided)
         inside |= own
     return OtherOutline(inside=inside, undecided=undecided, reader="dicomsdl and matplotlib")
+
+
+def _corners(contour: Any) -> NDArray[np.float64]:
+    """Returns corners, (n, 3); more than 64 KiB of them stand there as of unknown type."""
+    data = contour.ContourData or ()
+    numbers = data.decode("ascii").strip("\0 ").split("\\") if isinstance(data, bytes) else data
+    return np.asarray(numbers, float).reshape(-1, 3)
 
 
 def _fill(points: NDArray[np.float64], image: Seen, inside: Flags, undecided: Flags) -> None:

@@ -15,6 +15,7 @@ from typing import BinaryIO, cast
 import numpy as np
 
 _HEADER_BYTES = 348
+_MAGIC = b"n+1\0"
 _CHUNK_BYTES = 1 << 20
 _BITS = {2: 8, 4: 16, 8: 32, 16: 32, 32: 64, 64: 64, 128: 24, 256: 8, 512: 16, 768: 32, 1024: 64, 1280: 64}
 """Bits of a voxel by NIfTI's code of its type, of those that ITK reads."""
@@ -93,15 +94,13 @@ def _inspected(handle: BinaryIO) -> VolumeBytes | None:
     header = handle.read(_HEADER_BYTES)
     if len(header) < _HEADER_BYTES:
         return None
-    order = next((order for order in "<>" if struct.unpack_from(f"{order}i", header)[0] == _HEADER_BYTES), "")
-    if not order:
-        return None
+    told = nifti_contradiction(header)
+    if told:
+        return VolumeBytes(contradiction=told)
+    order = _order(header)
     n_dimensions, *lengths = struct.unpack_from(f"{order}8h", header, 40)
     code, bits = struct.unpack_from(f"{order}2h", header, 70)
     offset = struct.unpack_from(f"{order}f", header, 108)[0]
-    told = _contradiction(n_dimensions, lengths, code, bits) or _misplaced(header, order)
-    if told:
-        return VolumeBytes(contradiction=told)
     wanted = math.prod(lengths[:n_dimensions]) * bits // 8
     if wanted > LARGEST_BYTES:
         return VolumeBytes(n_bytes=wanted)
@@ -112,6 +111,20 @@ def _inspected(handle: BinaryIO) -> VolumeBytes | None:
     return VolumeBytes(
         missing=max(wanted - seen, 0), n_bytes=wanted, n_nonfinite=n_nonfinite, shear=_shear(header, order)
     )
+
+
+def nifti_contradiction(header: bytes) -> str:
+    """Returns what a header of 348 bytes says that cannot be or that readers take for different things, or empty."""
+    order = _order(header)
+    if not order or header[344:348] != _MAGIC:
+        return "it is no NIfTI-1 in one file"
+    n_dimensions, *lengths = struct.unpack_from(f"{order}8h", header, 40)
+    code, bits = struct.unpack_from(f"{order}2h", header, 70)
+    return _contradiction(n_dimensions, lengths, code, bits) or _misplaced(header, order)
+
+
+def _order(header: bytes) -> str:
+    return next((order for order in "<>" if struct.unpack_from(f"{order}i", header)[0] == _HEADER_BYTES), "")
 
 
 def _contradiction(n_dimensions: int, lengths: list[int], code: int, bits: int) -> str:
@@ -125,8 +138,7 @@ def _contradiction(n_dimensions: int, lengths: list[int], code: int, bits: int) 
 def _misplaced(header: bytes, order: str) -> str:
     """Returns which numbers of the header that place voxels in the file or in space are none, or empty."""
     offset, slope, intercept = struct.unpack_from(f"{order}3f", header, 108)
-    first = _HEADER_BYTES + 4 if header[344:347] == b"n+1" else 0
-    if not first <= offset <= _MOST_BEFORE:
+    if not _HEADER_BYTES + 4 <= offset <= _MOST_BEFORE:
         return f"voxels begin at byte {offset:g}"
     if slope != 0 and not (_SMALLEST_SLOPE < abs(slope) < math.inf and math.isfinite(intercept)):
         return f"values are scaled by {slope:g} and shifted by {intercept:g}"

@@ -148,7 +148,8 @@ def _read(path: Path, tolerance: float, notes: list[str]) -> sitk.Image:
         notes.append("a fourth dimension of length 1 was dropped")
     if image.GetPixelID() in (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64):
         raise NotVolumeError("its voxels are complex numbers")
-    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1 or min(image.GetSize()) < 2:
+    is_vector = "vector" in image.GetPixelIDTypeAsString()  # of one number a voxel, too, which nothing here casts
+    if is_vector or image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1 or min(image.GetSize()) < 2:
         size = "×".join(str(n) for n in image.GetSize())
         raise NotVolumeError(f"size {size} with {image.GetNumberOfComponentsPerPixel()} numbers a voxel")
     return _repaired(image, max(found.shear, _departure(image)), tolerance, notes)

@@ -113,6 +113,8 @@ def _check_single(numbers: list[object]) -> None:
 
 
 def _mask(name: str, items: list[Dataset], grid: Grid, notes: list[str]) -> sitk.Image | None:
+    if any(item.get("ContourGeometricType") is None or not item.get("ContourData") for item in items):
+        raise ContourDamagedError(f"a contour of ROI {name!r} has no type or no corners")
     closed = [item for item in items if str(item.get("ContourGeometricType")).strip() in _CLOSED]
     if len(closed) < len(items):
         notes.append(f"ROI {name!r}: {len(items) - len(closed)} points or open lines left out")

@@ -66,10 +66,11 @@ def check_one_grid(slices: Sequence[Slice]) -> None:
     """
     kinds: dict[str, Callable[[Slice], Hashable]] = {
         "series": lambda part: part.header.series_uid,
+        "SOP classes": lambda part: part.header.sop_class,
         "sizes": lambda part: (part.header.columns, part.header.rows),
     }
     for name, kind in kinds.items():
-        _check_single(name, Counter(kind(part) for part in slices), shown=name != "series")
+        _check_single(name, Counter(kind(part) for part in slices), shown=name == "sizes")
     _check_close("orientations", [tuple(part.orientation) for part in slices], _COSINE_TOLERANCE)
     if min(min(part.spacing_mm) for part in slices) <= 0:
         raise UnreadableError(f"the pixel spacing is {min(min(part.spacing_mm) for part in slices)} mm")

@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 
 from featurestore.errors import CaseError
 from pipelines.ingest.file_index import SourceFile
@@ -23,6 +24,9 @@ from pipelines.ingest.sources import (
     Unit,
     merged,
 )
+
+_LONGEST_NAME = 48
+"""Observers and regions are parts of the names of stored files."""
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd")
 _MASK = re.compile(r"^(?P<image>.+?)_mask(?:-(?P<observer>.+))?$", re.IGNORECASE)
@@ -71,6 +75,8 @@ def find_volumes(files: Iterable[SourceFile], matcher: PhaseMatcher, roi: str, l
 def observer_name(text: str) -> str:
     """Returns an observer as a name that is safe in tables and file names."""
     name = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    if len(name) > _LONGEST_NAME:
+        name = f"{name[: _LONGEST_NAME - 9]}-{sha256(name.encode()).hexdigest()[:8]}"
     return f"{name}-sent" if name in CONSENSUS else name
 
 

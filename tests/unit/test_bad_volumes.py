@@ -7,16 +7,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
 
 from pipelines.images.nrrd_bytes import inspect_nrrd
 from pipelines.ingest.dicom_header import read_header
 from pipelines.ingest.dicom_series import read_series
 from pipelines.ingest.nifti import read_volume
-from pipelines.ingest.problems import TruncatedFileError, UnreadableError
+from pipelines.ingest.problems import (
+    ContourDamagedError,
+    MixedSeriesError,
+    NotVolumeError,
+    TruncatedFileError,
+    UnreadableError,
+)
+from pipelines.ingest.rtstruct import read_rtstruct
+from pipelines.ingest.volume_cases import observer_name
 from pipelines.radiomics.fast import problems as engine_problems
 from pipelines.radiomics.fast.reading import open_picture
-from proofs.fuzz_base import ct_slices, dicom_bytes, nifti_bytes, nrrd_bytes, opened, voxels
+from proofs.fuzz_base import ct_slices, dicom_bytes, nifti_bytes, nrrd_bytes, opened, structure_set, voxels
 
 
 def random() -> np.random.Generator:
@@ -43,8 +52,6 @@ def with_line(data: bytes, line: bytes) -> bytes:
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_sound_nrrd_is_read_to_the_voxel(tmp_path: Path, packed: bool) -> None:
-    import SimpleITK as sitk
-
     image = read_volume(written(tmp_path, sound(tmp_path, packed=packed)))
     assert (sitk.GetArrayFromImage(image) == voxels(random())).all()
 
@@ -104,7 +111,13 @@ def test_a_compressed_nrrd_that_explodes_is_not_unpacked_to_its_end(tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("form", "offset", "value", "told"),
-    [("<B", 123, (255,), "unit of length"), ("<2h3f", 252, (1, 0, 1.0, 1.0, 1.0), "quaternion")],
+    [
+        ("<B", 123, (255,), "unit of length"),
+        ("<2h3f", 252, (1, 0, 1.0, 1.0, 1.0), "quaternion"),
+        ("<i", 0, (540,), "no NIfTI-1"),
+        ("<4s", 344, (b"n+2\0",), "no NIfTI-1"),
+        ("<4s", 344, (b"\0\0\0\0",), "no NIfTI-1"),
+    ],
 )
 def test_a_nifti_whose_grid_is_nonsense_is_named(
     tmp_path: Path, form: str, offset: int, value: tuple[float, ...], told: str
@@ -115,6 +128,46 @@ def test_a_nifti_whose_grid_is_nonsense_is_named(
     path.write_bytes(data)
     with pytest.raises(UnreadableError, match=told):
         read_volume(path)
+    with pytest.raises(engine_problems.UnreadableError, match=told):
+        open_picture(path, "image")
+
+
+def test_vectors_of_one_number_are_no_volume(tmp_path: Path) -> None:
+    data = bytearray(nifti_bytes(voxels(random()), packed=False))
+    struct.pack_into("<h", data, 68, 1007)
+    path = tmp_path / "ct.nii"
+    path.write_bytes(data)
+    with pytest.raises(NotVolumeError):
+        read_volume(path)
+
+
+@pytest.mark.parametrize("keyword", ["ContourData", "ContourGeometricType"])
+def test_a_contour_without_corners_or_type_is_not_left_out_unseen(tmp_path: Path, keyword: str) -> None:
+    series = ct_slices("P", random())
+    mask = structure_set("P", series, random())
+    del mask.ROIContourSequence[0].ContourSequence[3][keyword]
+    path = tmp_path / "RS"
+    path.write_bytes(dicom_bytes(mask))
+    image = sitk.GetImageFromArray(voxels(random()))
+    with pytest.raises(ContourDamagedError, match="no type or no corners"):
+        read_rtstruct(path, image, "GTV")
+
+
+def test_a_series_of_two_kinds_of_objects_is_none(tmp_path: Path) -> None:
+    for number, one in enumerate(ct_slices("P", random())):
+        if number == 3:
+            one.SOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
+        (tmp_path / f"IM{number}").write_bytes(dicom_bytes(one))
+    headers = [read_header(path) for path in sorted(tmp_path.glob("IM*"))]
+    with pytest.raises(MixedSeriesError, match="SOP classes"):
+        read_series([header for header in headers if header is not None])
+
+
+def test_names_too_long_for_a_file_are_shortened_and_stay_different() -> None:
+    first, second = observer_name("x" * 200), observer_name("x" * 201)
+    assert first != second
+    assert len(first) == len(second) == 48
+    assert observer_name("Dr. A") == "dr-a"
 
 
 @pytest.mark.parametrize("inserted", [2, 18])

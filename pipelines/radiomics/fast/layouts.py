@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipelines.images.nifti_bytes import nifti_contradiction
 from pipelines.radiomics.fast.problems import UnreadableError
 from pipelines.radiomics.fast.streams import damage_named
 
@@ -71,6 +72,9 @@ def _nifti(path: Path) -> Layout | None:
         # A decoder of the standard library takes what wrapping there is.
         header = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(begin, NIFTI_HEADER_BYTES) if packed else begin
     header = header[:NIFTI_HEADER_BYTES]
+    told = nifti_contradiction(header) if len(header) == NIFTI_HEADER_BYTES else ""
+    if told:
+        raise UnreadableError(f"its header cannot be: {told}", where=path.name)
     if len(header) < NIFTI_HEADER_BYTES or struct.unpack_from("<i", header)[0] != NIFTI_HEADER_BYTES:
         return None
     n_dimensions = struct.unpack_from("<h", header, 40)[0]
