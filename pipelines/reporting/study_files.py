@@ -19,6 +19,7 @@ from pipelines.evaluation.feature_list import FEATURES
 from pipelines.evaluation.metrics import best_model
 from pipelines.evaluation.model_records import ODDS, RECORDS
 from pipelines.evaluation.negative_controls import SHUFFLES
+from pipelines.evaluation.repeated import REPEATED
 from pipelines.evaluation.size_control import CONTROLS
 from pipelines.evaluation.subgroups import HETEROGENEITY, SUBGROUPS
 from pipelines.evaluation.tables import PLOTS
@@ -32,6 +33,7 @@ SUPPLEMENTS: dict[str, tuple[str, ...]] = {
     "sample_size": SAMPLE_SIZE,
     "features": FEATURES,
     "odds_ratios": ("model", *ODDS),
+    "repeated": REPEATED,
 }
 """The evaluation's tables beside performance, with the columns they have even without rows."""
 COHORT_WORDS = {
