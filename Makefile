@@ -7,7 +7,7 @@ SCHEDULED = { ../$(BIN)/radmill schedule print --kind cron 2>/dev/null | grep -v
 # what a hospital does: it copies its next files to incoming; then the schedule comes round
 DELIVER = { test ! -d deliveries/harbor/$$n || { mkdir -p incoming/harbor && cp -R deliveries/harbor/$$n/. incoming/harbor/ && rm -r deliveries/harbor/$$n && $(SCHEDULED); }; }
 
-.PHONY: help install demo docs pictures test lint types check bench-extraction bench-scoring bench-store prove-scoring prove-carried prove-privacy prove-rebuild prove-fuzz prove-mutants prove-slurm release lock clean
+.PHONY: help install demo docs pictures test lint types check bench-extraction bench-scoring bench-store prove-scoring prove-carried prove-privacy prove-rebuild prove-fuzz prove-mutants prove-many-machines prove-slurm release lock clean
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -94,6 +94,9 @@ prove-fuzz: $(STAMP) ## thousands of bad files down the real roads: counts by ki
 prove-mutants: $(STAMP) ## small slips in the core's code, of which the tests must notice 85 %; goes on where it was stopped
 	$(BIN)/python -m proofs.mutants build/proofs/mutants
 	$(BIN)/python -m proofs.mutants_page
+
+prove-many-machines: $(STAMP) ## workers that share only TCP and a store, over TLS, equal a local run; goes on where it was stopped
+	$(BIN)/python -m proofs.many_machines build/proofs/many_machines
 
 prove-slurm: $(STAMP) ## a small study with its workers in SLURM jobs equals a local run; needs slurm-wlm and munge
 	$(BIN)/python -m proofs.slurm build/proofs/slurm

@@ -37,7 +37,8 @@ def main(folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     result, code = folder / "result.json", folder / "code"
     if not result.is_file():
-        shutil.rmtree(code, ignore_errors=True)
+        for path in (code, folder / "here"):
+            shutil.rmtree(path, ignore_errors=True)
         call(folder, "git", "clone", "--quiet", str(ROOT), str(code))
     Stage(folder).local()
     steps: dict[str, Callable[[Stage, Machines], Seen]] = {
