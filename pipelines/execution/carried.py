@@ -9,6 +9,7 @@ import json
 import secrets
 import socket
 import tempfile
+import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -143,6 +144,7 @@ class _Carriage:
         self._tasks = tasks
         self._uses: Counter[str] = Counter()
         self._there: set[str] = set()
+        self._turns: dict[str, threading.Lock] = {}
         self._idle: dict[str, None] = {}
         self._going: dict[str, Future[None]] = {}
         self._under_way: dict[str, CaseTask] = {}
@@ -182,9 +184,10 @@ class _Carriage:
         check_file(path, sha256, what)
         if (going := self._going.get(sha256)) is not None:
             going.exception()  # that it goes must not come after it is put again
-        if sha256 not in self._there:
-            self._blobs.put(f"files/{sha256}", path.read_bytes())
-            self._there.add(sha256)
+        with self._turns.setdefault(sha256, threading.Lock()):
+            if sha256 not in self._there:
+                self._blobs.put(f"files/{sha256}", path.read_bytes())
+                self._there.add(sha256)
 
     def _departure(self, task: CaseTask, puts: list[Future[None]]) -> Iterator[CaseTask]:
         try:
@@ -219,6 +222,7 @@ class _Carriage:
             sha256 = next(iter(self._idle))
             del self._idle[sha256]
             self._there.discard(sha256)
+            self._turns.pop(sha256, None)
             self._going = {key: going for key, going in self._going.items() if not going.done()}
             self._going[sha256] = self._threads.submit(self._blobs.remove, [f"files/{sha256}"])
         return outcome
