@@ -158,7 +158,8 @@ def _pandas(path: Path, delimiter: str) -> Cells:
     try:
         frame = pd.read_csv(path, index_col=False, names=range(_width(path, delimiter)), **options)
     except pd.errors.ParserError:
-        return _named([line.split(delimiter) for line in path.read_text(encoding="utf-8").splitlines()])
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return _named([[cell.strip('"') for cell in line.split(delimiter)] for line in lines])
     except Exception as error:
         raise NoOtherReaderError(f"{type(error).__name__}: {error}") from error
     return _named(frame.to_numpy().tolist())

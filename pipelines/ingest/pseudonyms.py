@@ -8,6 +8,7 @@ import hmac
 import os
 import re
 import secrets
+import stat
 import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -27,6 +28,9 @@ LONGEST_MESSAGE = 2_000
 
 """64 bits: among a million patients of a center two share a pseudonym with a chance of 3e-8."""
 KEY_ID_DIGITS = 12
+_OTHERS = 0o077
+"""Rights of the group and of everybody."""
+
 _KEY_ID_TEXT = b"radmill key id"
 _UID = re.compile(r"\b[0-2](?:\.\d+){5,}\b")
 _PATH = re.compile(r"(?<![\w.])/(?:[^\s/'\"]+/)+[^\s'\"]*")
@@ -45,6 +49,12 @@ class KeyDiffersError(InputError):
     default_remedy = "bring the right key file: `radmill key import CENTER FILE`"
 
 
+class KeyOpenError(InputError):
+    """Other users of the machine can read the key, and with it find out who is behind a pseudonym."""
+
+    default_remedy = "`chmod -R go= private` (`radmill doctor --fix` does it); and ask who may have read it"
+
+
 class KeyUndeclaredError(InputError):
     """There are tables of the center, but `params.yaml` does not say under which key."""
 
@@ -61,7 +71,9 @@ def key_path(folder: Path, center: str) -> Path:
 
 def write_private(path: Path, data: bytes) -> None:
     """Writes a file that only its owner may read, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    missing = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
+    for folder in reversed(missing):
+        folder.mkdir(exist_ok=True, mode=0o700)
     with atomic_path(path) as temporary:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as handle:
@@ -98,6 +110,7 @@ def load_key(folder: Path, center: str, expected: str | None = None) -> bytes:
     Raises:
         KeyMissingError: There is no key, or the file holds none.
         KeyDiffersError: The key has another `key_id`.
+        KeyOpenError: Others than its owner may read the file.
     """
     where = f"key of center {center}"
     try:
@@ -108,6 +121,9 @@ def load_key(folder: Path, center: str, expected: str | None = None) -> bytes:
         raise KeyMissingError("the key file holds no hexadecimal key", where=where) from error
     if len(key) != KEY_BYTES:
         raise KeyMissingError(f"the key has {len(key)} bytes, expected {KEY_BYTES}", where=where)
+    mode = stat.S_IMODE(key_path(folder, center).stat().st_mode)
+    if os.name == "posix" and mode & _OTHERS:
+        raise KeyOpenError(f"its file has the mode {mode:o}; it must be for its owner alone (600)", where=where)
     if expected is not None and not hmac.compare_digest(key_id(key), expected):
         raise KeyDiffersError(f"its key_id is {key_id(key)}, params.yaml says {expected}", where=where)
     return key

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from jinja2 import Environment
 
 from pipelines.doctor import private_files
-from pipelines.ingest.pseudonyms import create_key, import_key, key_path
+from pipelines.ingest.pseudonyms import KeyOpenError, create_key, import_key, key_path, load_key
 from pipelines.reporting import pages
 from registry.mirror import filling
 from tests.conftest import ROOT
@@ -40,6 +40,24 @@ def test_a_key_is_for_its_owner_alone_whether_made_or_brought(private: Path, tmp
     brought.chmod(0o644)
     import_key(private / "keys", "east", brought)
     assert {mode(key_path(private / "keys", center)) for center in ("north", "east")} == {0o600}
+
+
+@pytest.mark.parametrize("rights", [0o640, 0o604, 0o660])
+def test_a_key_that_others_can_read_is_not_used(private: Path, rights: int) -> None:
+    key = load_key(private / "keys", "north")
+    path = key_path(private / "keys", "north")
+    path.chmod(rights)
+    with pytest.raises(KeyOpenError, match=f"mode {rights:o}") as told:
+        load_key(private / "keys", "north")
+    assert "chmod -R go= private" in told.value.remedy
+    assert key.hex() not in str(told.value)
+    path.chmod(0o600)
+    assert load_key(private / "keys", "north") == key
+
+
+def test_every_folder_made_for_a_key_is_for_its_owner_alone(tmp_path: Path) -> None:
+    create_key(tmp_path / "private" / "keys", "north")
+    assert {mode(tmp_path / "private"), mode(tmp_path / "private" / "keys")} == {0o700}
 
 
 def test_doctor_is_content_with_a_study_whose_keys_are_private(private: Path) -> None:
