@@ -55,6 +55,18 @@ def test_the_same_come_from_files(expected: dict[str, dict[str, float]], tmp_pat
     assert not disagreements(expected[case], FastEngine(CASES[case]["content"]).execute(*paths))
 
 
+def test_another_label_and_diagnostics_are_asked_for_with_the_case(expected: dict[str, dict[str, float]]) -> None:
+    """Diagnostics stand in front of the same features, as in PyRadiomics."""
+    content = CASES["torn, other label"]["content"]
+    engine = FastEngine({**content, "setting": {**content["setting"], "label": 1}})
+    found = engine.execute(*volume("torn"), label=2, diagnostics=True)
+    told = [name for name in found if name.startswith("diagnostics_")]
+    assert told == list(found)[: len(told)] != []
+    assert not disagreements(
+        expected["torn, other label"], {name: value for name, value in found.items() if name not in told}
+    )
+
+
 def test_the_phantom_is_inside_the_consensus() -> None:
     rows = ibsi.compare(FastEngine(ibsi.SETTINGS).execute(*ibsi.phantom()), ibsi.references(), 8.0)
     assert {row.feature for row in rows if row.verdict != "inside"} == EXPLAINED
@@ -67,4 +79,4 @@ def test_the_same_values_come_without_a_compiler() -> None:
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
     done = subprocess.run(command, env=environment, cwd=HERE.parents[1], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:]
-    assert f"{len(CASES) + 5} passed" in done.stdout
+    assert f"{len(CASES) + 6} passed" in done.stdout

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import norm
 
 from pipelines.candidates import paired_difference
-from registry.gates import Dossier, GateResult, UnknownGateError, gates_from, judge
+from registry.gates import Dossier, GateRefusedError, GateResult, UnknownGateError, gates_from, judge
 
 Evidence = dict[str, Any]
 
@@ -92,6 +92,42 @@ def test_a_model_must_gain_more_than_treating_everybody(p: tuple[float, ...], pa
     seen = predictions([(str(n), int(n < 2), value) for n, value in enumerate(p)])
     result = verdict("net_benefit_at", 0.5, seen)
     assert (result.passed, result.measured) == (passed, 0.5 if passed else 0.0)
+
+
+def test_a_patient_with_the_outcome_who_is_missed_costs_more_than_one_treated_for_nothing() -> None:
+    """By hand at 0.2, odds 1/4: 1 of 4 found and 2 treated for nothing, 1/4 - 2/4 x 1/4; all: 2/4 - 2/4 x 1/4."""
+    seen = predictions([("a", 1, 0.9), ("b", 1, 0.1), ("c", 0, 0.2), ("d", 0, 0.7)])
+    result = verdict("net_benefit_at", 0.2, seen)
+    assert (result.passed, result.measured, result.note) == (False, pytest.approx(-0.25), "4 patients")
+
+
+@pytest.mark.parametrize(("low", "passed"), [(-0.05, True), (-0.05 - 4e-13, True), (-0.05 - 4e-12, False)])
+def test_a_loss_at_the_margin_is_no_refusal_by_a_hair_of_rounding(low: float, passed: bool) -> None:
+    both = predictions(PATIENTS)
+    dossier = Dossier(evidence=both, champion=both, compare=lambda *_: (0.0, low, 0.1))
+    (result,) = judge(gates_from({"not_worse_than_champion_by": 0.05}), dossier)
+    assert result.passed is passed
+
+
+def test_a_refusal_names_each_gate_that_is_not_met_and_shows_them_all() -> None:
+    results = [
+        GateResult(name="n", measured=30.0, limit="at least 20", passed=True, note="30 patients"),
+        GateResult(name="auc", measured=0.61, limit="at least 0.7", passed=False),
+        GateResult(name="slope", measured=None, limit="0.8 to 1.2", passed=False, note="no external center"),
+    ]
+    error = GateRefusedError.of(3, "lr", results)
+    assert str(error).startswith("version 3 (lr): 2 of 3 gates not met: auc, slope\n")
+    assert [line for line in str(error).splitlines() if line.startswith("  ") and "remedy" not in line] == [
+        "  n: 30.000, limit at least 20 (30 patients): passed",
+        "  auc: 0.610, limit at least 0.7: not met",
+        "  slope: not measured, limit 0.8 to 1.2: not met",
+    ]
+    assert error.results == tuple(results)
+
+
+def test_a_center_that_no_gate_has_read_counts_as_read_never() -> None:
+    result = verdict("external_reads_maximum", 2, predictions(PATIENTS))
+    assert (result.passed, result.measured, result.note) == (True, 0.0, "west")
 
 
 def test_the_weakest_subgroup_decides() -> None:
