@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,10 @@ def try_base(bin_: Path, folder: Path, package: dict[str, Any]) -> dict[str, str
     folder.mkdir(parents=True)
     radmill = str(bin_ / "radmill")
     lines = call([radmill, "--help"], folder).splitlines()
-    doctor = call([radmill, "doctor"], folder)
+    with (
+        tempfile.TemporaryDirectory() as elsewhere
+    ):  # above `folder` may stand the repository, which looks like a study
+        doctor = call([radmill, "doctor"], Path(elsewhere))
     if "pipelines" not in doctor:
         raise SystemExit(f"radmill doctor says nothing of its own packages:\n{doctor}")
     image, mask = _case(folder)

@@ -79,7 +79,7 @@ def print_table(title: str, rows: Sequence[Mapping[str, object]]) -> None:
     for row in rows:
         table.add_row(*(_cell(row[name]) for name in rows[0]))
     width = None if sys.stdout.isatty() else 160
-    Console(file=sys.stdout, width=width, highlight=False).print(table)
+    Console(file=sys.stdout, width=width, highlight=False, markup=False).print(table)
 
 
 def print_facts(facts: Mapping[str, object]) -> None:

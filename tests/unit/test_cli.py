@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from featurestore.errors import FaultError
 from pipelines import doctor
 from pipelines.cli import COMMANDS, radmill
+from pipelines.cli.terminal import print_table
 from pipelines.doctor import OWN_PACKAGES, examine
 from pipelines.study import FolderTakenError, init_study, run_dvc
 
@@ -83,3 +84,11 @@ def test_the_doctor_tells_broken_from_missing(tmp_path: Path, monkeypatch: pytes
     assert findings["numpy"].found.startswith("broken: OSError")
     assert findings["numpy"].verdict == "unfit"
     assert findings["nowhere"].found == "missing"
+
+
+def test_words_in_brackets_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    """Rich takes them for its markup, and so remedies lost their `[study]`."""
+    print_table("Found", [{"remedy": "pip install 'radmill[study]'", "seen": "[/red] of a file"}])
+    told = capsys.readouterr().out
+    assert "pip install 'radmill[study]'" in told
+    assert "[/red] of a file" in told
