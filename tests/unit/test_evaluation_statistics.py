@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from pipelines.evaluation import calibration, curves, discrimination, estimates, operating, utility
 from pipelines.evaluation.metrics import best_model
@@ -102,6 +103,60 @@ def test_degenerate_cohorts_give_reasons_and_never_a_crash(y: list[int]) -> None
     if estimates.class_problem(labels):
         assert operating.youden_threshold(labels, p) is None
         assert operating.sensitivity_threshold(labels, p, 0.9) is None
+
+
+def test_one_pair_is_an_area_and_a_draw_of_one_class_is_none() -> None:
+    counts = np.array([[1, 1], [2, 0], [1, 3], [0, 2]])
+    found = discrimination.weighted_auc(np.array([0, 1]), np.array([0.2, 0.7]), counts)
+    np.testing.assert_array_equal(found, [1, np.nan, 1, np.nan])
+
+
+def test_bootstrapped_fold_areas_are_pair_weighted_means_of_each_draw() -> None:
+    """Against scikit-learn's area of each fold, patients weighted by how often they were drawn."""
+    rng = np.random.default_rng(RNG_SEED)
+    y, p, fold = np.tile([0, 1], 20), rng.uniform(size=(40, 2)), rng.integers(0, 3, (40, 2))
+    counts = counts_for(40, 100)
+    areas = []
+    for draw in counts:
+        won, pairs = 0.0, 0.0
+        for repeat, number in np.ndindex(2, 3):
+            held = (fold[:, repeat] == number) & (draw > 0)
+            n_pairs = draw[held & (y == 1)].sum() * draw[held & (y == 0)].sum()
+            if n_pairs:
+                won += n_pairs * roc_auc_score(y[held], p[held, repeat], sample_weight=draw[held])
+                pairs += n_pairs
+        areas.append(won / pairs)
+    found = discrimination.bootstrap_fold_auc(y, p, fold, counts, 0.9)
+    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(areas, [5, 95])))
+    one_class = discrimination.bootstrap_fold_auc(np.ones(40, int), p, fold, counts, 0.9)
+    assert (one_class.value, one_class.low) == (None, None)
+    assert one_class.reason
+
+
+def test_one_pair_in_one_fold_has_an_area() -> None:
+    found = discrimination.fold_placements(np.array([0, 1, 1]), np.array([0.2, 0.7, 0.1]), np.array([0, 0, 1]))
+    assert [part.mean() for part in found] == [1, 1]
+
+
+def test_average_precision_of_draws_is_scikit_learns_with_ties_and_patients_not_drawn() -> None:
+    rng = np.random.default_rng(RNG_SEED)
+    y, p, counts = rng.integers(0, 2, 30), np.round(rng.uniform(size=30), 1), counts_for(30, 200)
+    expected = [average_precision_score(y, p, sample_weight=draw) for draw in counts]
+    found = discrimination.average_precision(y, p, counts, 0.9)
+    assert found.value == pytest.approx(average_precision_score(y, p))
+    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(expected, [5, 95])))
+
+
+@pytest.mark.parametrize(("area", "m", "n"), [(0.8, 12, 30), (1.0, 9, 5), (0.0, 9, 5), (0.55, 40, 8)])
+def test_newcombe_limits_are_where_hanley_and_mcneils_variance_says(area: float, m: int, n: int) -> None:
+    """Their formula as printed (Radiology 143:29), with both sizes in it replaced by the mean, as method 5 does."""
+    low, high = discrimination.newcombe_interval(area, m, n, 0.95)
+    assert 0 <= low <= area <= high <= 1
+    for limit in {low, high} - {0.0, 1.0}:
+        size, q1, q2 = (m + n) / 2, limit / (2 - limit), 2 * limit**2 / (1 + limit)
+        squares = (size - 1) * (q1 - limit**2) + (size - 1) * (q2 - limit**2)
+        error = np.sqrt((limit * (1 - limit) + squares) / (m * n))
+        assert abs(area - limit) / error == pytest.approx(1.959964, rel=1e-5)
 
 
 def test_constant_probabilities_are_named_not_fitted() -> None:

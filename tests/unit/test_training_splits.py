@@ -64,3 +64,27 @@ def test_too_few_of_a_class_is_said_with_numbers() -> None:
     y = np.array([1, 1, 1] + [0] * 20, np.int8)
     with pytest.raises(TooFewPatientsError, match="3 positive and 20 negative training patients for 5 folds"):
         repeated_folds(y, np.full(23, "north"), 5, 1, seed=1)
+
+
+def test_labels_come_first_where_centers_are_many_and_small() -> None:
+    """Dealt by center first, a fold would get up to one patient of a label more from each of them."""
+    y = np.tile(np.array([1, 0, 0], np.int8), 20)
+    center = np.repeat([f"center {n:02}" for n in range(20)], 3)
+    for fold in repeated_folds(y, center, 5, 4, seed=3):
+        assert int(y[fold.held_out].sum()) == 4
+        assert len(fold.held_out) == 12
+
+
+def test_as_many_as_there_are_folds_is_enough() -> None:
+    y = np.array([1] * 5 + [0] * 5, np.int8)
+    for fold in repeated_folds(y, np.full(10, "north"), 5, 1, seed=1):
+        assert sorted(y[fold.held_out]) == [0, 1]
+
+
+def test_folds_are_those_of_earlier_releases() -> None:
+    """Written down, because a change would move patients between the folds of every study."""
+    y, center = np.tile(np.array([1, 0, 0], np.int8), 5), np.repeat(["a", "b", "c"], 5)
+    number = np.empty(15, int)
+    for fold in repeated_folds(y, center, 3, 1, seed=20240501):
+        number[fold.held_out] = fold.number
+    assert "".join(map(str, number)) == "202010112201021"
