@@ -111,7 +111,7 @@ def _correlation(a: Floats, b: Floats, *, ranks: bool = False) -> float | None:
     if len(a) < FEWEST or np.ptp(a) == 0 or np.ptp(b) == 0:
         return None
     if ranks:
-        a, b = pd.Series(a).rank().to_numpy(), pd.Series(b).rank().to_numpy()
+        a, b = np.asarray(pd.Series(a).rank(), np.float64), np.asarray(pd.Series(b).rank(), np.float64)
     return float(np.corrcoef(a, b)[0, 1])
 
 
