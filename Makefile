@@ -7,7 +7,7 @@ SCHEDULED = { ../$(BIN)/radmill schedule print --kind cron 2>/dev/null | grep -v
 # what a hospital does: it copies its next files to incoming; then the schedule comes round
 DELIVER = { test ! -d deliveries/harbor/$$n || { mkdir -p incoming/harbor && cp -R deliveries/harbor/$$n/. incoming/harbor/ && rm -r deliveries/harbor/$$n && $(SCHEDULED); }; }
 
-.PHONY: help install demo docs pictures test lint types check bench-extraction bench-scoring bench-store prove-scoring prove-carried prove-privacy prove-rebuild prove-fuzz prove-mutants prove-many-machines prove-slurm release lock clean
+.PHONY: help install demo docs pictures test lint types check bench-extraction bench-scaling bench-scoring bench-store prove-scoring prove-carried prove-privacy prove-rebuild prove-chaos prove-fuzz prove-mutants prove-many-machines prove-slurm release lock clean
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -66,6 +66,10 @@ bench-store: $(STAMP) ## time the store beside pyarrow, CSV and Feast; writes it
 	$(BIN)/python benchmarks/store.py build/bench-store --part data write read train validate csv growth one_case whole_file feast
 	$(BIN)/python benchmarks/store.py --page
 
+bench-scaling: $(STAMP) ## driver, scheduler and tables up to 1,000,000 cases, after `make demo`; two hours; writes docs/scaling.md
+	PYTHONPATH=. $(BIN)/python benchmarks/scaling.py build/bench-scaling --study demo --part costs workers real_time tables million
+	PYTHONPATH=. $(BIN)/python benchmarks/scaling.py --page
+
 bench-extraction: $(STAMP) ## time the extraction engines side by side; writes docs/performance.md
 	$(BIN)/python benchmarks/extraction.py build/bench
 
@@ -87,6 +91,9 @@ prove-privacy: $(STAMP) ## secrets planted in all that hospitals send, searched 
 
 prove-rebuild: $(STAMP) ## MLflow lost, cloned and killed half-way: rebuilt the same; versions made again
 	$(BIN)/python -m proofs.rebuild build/proofs
+
+prove-chaos: $(STAMP) ## disturb a hundred runs in eight ways as root; the next run must leave the undisturbed bytes
+	$(BIN)/python -m proofs.chaos build/proofs/chaos
 
 prove-fuzz: $(STAMP) ## thousands of bad files down the real roads: counts by kind; goes on where it was stopped
 	$(BIN)/python -m proofs.fuzz build/proofs/fuzz

@@ -110,7 +110,12 @@ class Run:
     def workers(self) -> list[int]:
         """Returns the worker processes of the stage that is at work."""
         driver = self.driver()
-        return [pid for pid in _children(driver) if b"spawn_main(" in _read(pid, "cmdline")] if driver else []
+        return self.workers_of(driver) if driver else []
+
+    @staticmethod
+    def workers_of(driver: int) -> list[int]:
+        """Returns the worker processes of a stage."""
+        return [pid for pid in _children(driver) if b"spawn_main(" in _read(pid, "cmdline")]
 
 
 def timeline(run: Run, limit_s: float) -> list[Mark]:

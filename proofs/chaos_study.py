@@ -17,7 +17,7 @@ MODEL = f"radiomics_lr_{PHASE}"
 PATIENTS, SEED, SPLIT_SEED = 4, 9, 1
 """Drawn so that all parts of the split have patients of both labels, in spite of the planted faults."""
 
-LIMIT_S = 1800.0
+LIMIT_S = 5400.0
 """A run that has not ended by then hangs, on the busiest machine."""
 
 
@@ -61,10 +61,11 @@ class Stage:
                 shutil.rmtree(path, ignore_errors=True)
             _told(["git", "clone", "--quiet", str(ROOT), str(self.code)], self.folder)
             self._begin()
-            first, _ = self._undisturbed()  # compiles kernels for all that follow
-            made, marks = self._undisturbed()
-            if first != made:
-                raise SystemExit(f"two undisturbed runs differ: {differing(first, made)}")
+            made, marks = self._undisturbed()  # compiles kernels for all that follow
+            if not self.is_full:
+                first, (made, marks) = made, self._undisturbed()
+                if first != made:
+                    raise SystemExit(f"two undisturbed runs differ: {differing(first, made)}")
             plain = {"outputs": made, "marks": [[m.stage, m.begin_s, m.end_s, m.workers] for m in marks]}
             note.write_text(json.dumps({"commit": self.commit(), **plain}, indent=1), encoding="utf-8")
         read = json.loads(note.read_text(encoding="utf-8"))
