@@ -45,7 +45,7 @@ def _pieces(texts: Sequence[str], numbers: Sequence[str]) -> list[_Piece]:
     pieces = []
     for text, run in groupby(sorted([*texts, *numbers]), key=lambda name: name if name not in place else ""):
         own = [] if text else list(run)
-        layout, starts, at = bytearray(), [], 0
+        layout, starts = bytearray(), []
         for name in own:
             layout += name.encode() + b"\0" + _NUMBER
             starts.append(len(layout) - 9)

@@ -69,7 +69,8 @@ def _is_named_by_bytes(path: Path) -> bool:
 
 def _is_whole_yaml(path: Path) -> bool:
     """Whether a file of DVC is absent or whole; one that was cut off ends within a line, or has no bytes at all."""
-    from ruamel.yaml import YAML, YAMLError
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
 
     if not path.exists():
         return True

@@ -3,6 +3,7 @@
 import selectors
 import socket
 import threading
+from contextlib import suppress
 
 
 class Relay:
@@ -68,8 +69,6 @@ def _pass_on(pair: tuple[socket.socket, socket.socket]) -> None:
 
 def _close(pair: tuple[socket.socket, socket.socket]) -> None:
     for one in pair:
-        try:
+        with suppress(OSError):
             one.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
         one.close()

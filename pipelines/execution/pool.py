@@ -146,7 +146,6 @@ class LocalPool:
 
 def patience() -> Any:
     """Lets a cluster wait for workers that are on their way back; ended by the `__exit__` of what is returned."""
-    """Returns a context in which no cluster dismisses a worker that is on its way back."""
     import dask
     import distributed  # noqa: F401  its defaults must be there before one of them is replaced
 
