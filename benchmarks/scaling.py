@@ -1,7 +1,7 @@
 """From 100 to 1,000,000 cases: what driver, scheduler and tables take, measured; writes docs/scaling.md.
 
     python benchmarks/scaling.py FOLDER --part costs --study STUDY    # a finished demo: how long real cases take
-    python benchmarks/scaling.py FOLDER --part workers run tables     # some twenty minutes
+    python benchmarks/scaling.py FOLDER --part workers real_time tables    # half an hour
     python benchmarks/scaling.py FOLDER --part million                # about an hour on two cores that do nothing else
     python benchmarks/scaling.py --page
 
@@ -42,11 +42,6 @@ def real_time(_: Path) -> list[dict[str, Any]]:
     return [_without_series(handed_out(4_000, n, 1.0)) for n in (8, 32)]
 
 
-def run(_: Path) -> dict[str, Any]:
-    """100,000 cases on 64 workers."""
-    return handed_out(100_000, 64, AT_ONCE)
-
-
 def million(_: Path) -> dict[str, Any]:
     """1,000,000 cases on 64 workers; what was seen so far is in its results at any time."""
     return handed_out(1_000_000, 64, AT_ONCE, keep=lambda seen: store("million", seen, MILLION))
@@ -59,7 +54,6 @@ def _without_series(found: dict[str, Any]) -> dict[str, Any]:
 PARTS: dict[str, Callable[[Path], Any]] = {
     "workers": workers,
     "real_time": real_time,
-    "run": run,
     "million": million,
     "tables": measured_tables,
 }
