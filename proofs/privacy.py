@@ -2,9 +2,10 @@
 
 Names, identifiers, dates, UIDs, institutions, physicians and comments stand in every text tag of DICOM (private and
 nested ones too), in file and folder names, NIfTI headers, clinical columns that nobody declared, broken files, voxels
-and, where a reader breaks, in the exception itself. Read are Parquet, databases, packed files, pictures in pages, DVC's
-cache and state, git's objects, MLflow's files, what every command printed, and temporary folders. What may hold secrets
-is left out: `private/`, `data/raw/`, `incoming/`.
+and, where a reader breaks, in the exception itself; credentials of an object store, a webhook and MLflow stand in
+environment and settings. Read are Parquet, databases, packed files, pictures in pages, DVC's cache and state, git's
+objects, MLflow's files, what every command printed, and temporary folders. What may hold secrets is left out:
+`private/`, `data/raw/`, `incoming/`; but the centers' keys are searched for, too.
 """
 
 import argparse
@@ -13,13 +14,14 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pipelines.demo import write_demo
 from pipelines.params import edit_params
+from proofs.privacy_credentials import TOKENS, use_credentials
 from tests.leaks import BIRTH_YEAR, MARKER, Leak, find_leaks
 from tests.planted import FAULTY, HOSTILE, Planter, add_labels, besides_whole_images, break_masks, plant
 
@@ -82,22 +84,23 @@ class Road:
         """Returns what may hold secrets."""
         return [self.study / "private", self.study / "data" / "raw", self.study / "incoming"]
 
-    def radmill(self, *arguments: str, codes: Sequence[int] = (0, 1)) -> None:
+    def radmill(self, *arguments: str, codes: Sequence[int] = (0, 1), env: Mapping[str, str] | None = None) -> None:
         """Runs a command as a user does and keeps what it printed; ends the proof where its exit code is another."""
-        self.call(str(Path(sys.executable).with_name("radmill")), *arguments, codes=codes)
+        self.call(str(Path(sys.executable).with_name("radmill")), *arguments, codes=codes, env=env)
 
-    def call(self, *command: str, codes: Sequence[int] = (0,)) -> None:
-        """Runs a command in the study."""
+    def call(self, *command: str, codes: Sequence[int] = (0,), env: Mapping[str, str] | None = None) -> None:
+        """Runs a command in the study, with more environment."""
         self.n_commands += 1
         home = self.folder / "home"
         for folder in (home, home / "tmp", self.folder / "logs", self.study):
             folder.mkdir(exist_ok=True)
         own = str(Path(sys.executable).parent)
-        env = {
+        environment = {
             **os.environ, "PATH": os.pathsep.join([own, os.environ["PATH"]]), "DVC_NO_ANALYTICS": "1",
             "HOME": str(home), "TMPDIR": str(home / "tmp"), "XDG_CACHE_HOME": str(home / "cache"), **self.more,
+            **(env or {}),
         }  # fmt: skip
-        done = subprocess.run(list(command), cwd=self.study, env=env, capture_output=True, check=False)
+        done = subprocess.run(list(command), cwd=self.study, env=environment, capture_output=True, check=False)
         log = self.folder / "logs" / f"{self.n_commands:02d}.txt"
         log.write_bytes(done.stdout + b"\n" + done.stderr)
         print(f"  {Path(command[0]).name} {' '.join(command[1:2])}: {done.returncode}", flush=True)
@@ -122,12 +125,17 @@ def main() -> None:
     prepare(road)
     refused_inputs(road)
     walk(road)
+    use_credentials(road.study, road.radmill)
     print(f"the road: {road.n_commands} commands, {time.monotonic() - began:.0f} s")
-    leaks = [*besides_whole_images(find_leaks(folder, road.inputs()), folder), *unescaped(road.study)]
+    keys = [bytes.fromhex(path.read_text()) for path in sorted(road.study.glob("private/keys/*.key"))]
+    found = find_leaks(folder, road.inputs(), keys)
+    leaks = [*besides_whole_images(found, folder), *unescaped(road.study)]
     n_files = sum(
         path.is_file() and not any(path.is_relative_to(i) for i in road.inputs()) for path in folder.rglob("*")
     )
-    print(f"{road.planter.number} secrets planted, {n_files} files searched, {len(leaks)} places with a secret")
+    n_secrets = road.planter.number + len(TOKENS) + len(keys)
+    print(f"{n_secrets} secrets planted, {len(TOKENS)} credentials and {len(keys)} keys among them")
+    print(f"{n_files} files searched, {len(leaks)} places with a secret")
     for leak in leaks:
         print(f"  {leak.place}: {leak.excerpt}")
     print(f"the search itself finds a secret in {proven(road)} of the outputs when one is written there")

@@ -53,36 +53,37 @@ class Leak:
     is_burnt_in: bool = False
 
 
-def find_leaks(root: Path, inputs: Sequence[Path] = ()) -> list[Leak]:
+def find_leaks(root: Path, inputs: Sequence[Path] = (), keys: Sequence[bytes] = ()) -> list[Leak]:
     """Returns every secret in names and contents of all files below a folder, `inputs` left out.
 
     Args:
         root: The folder.
         inputs: Folders below it that may hold secrets: what was sent, and what is kept private.
+        keys: Secret keys, searched for as they are, in hexadecimal and in base64.
     """
+    pattern = _with(keys)
     leaks: list[Leak] = []
     for path in sorted(root.rglob("*")):
         if any(path.is_relative_to(folder) for folder in inputs):
             continue
         place = path.relative_to(root).as_posix()
-        leaks += leaks_in("the name of a file", place.encode("utf-8", "surrogateescape"))
+        leaks += leaks_in("the name of a file", place.encode("utf-8", "surrogateescape"), pattern)
         if path.name == ".git":
-            leaks += [
-                leak for name, content in _git_objects(path.parent) for leak in leaks_in(f"{place}!{name}", content)
-            ]
+            for name, content in _git_objects(path.parent):
+                leaks += leaks_in(f"{place}!{name}", content, pattern)
         if path.is_file() and not path.is_symlink():
-            leaks += leaks_in(place, path.read_bytes())
+            leaks += leaks_in(place, path.read_bytes(), pattern)
     return leaks
 
 
-def leaks_in(place: str, content: bytes) -> list[Leak]:
+def leaks_in(place: str, content: bytes, pattern: re.Pattern[bytes] | None = None) -> list[Leak]:
     """Returns every secret in one file's bytes, each place once."""
-    found = {}
+    found, pattern = {}, pattern or _PATTERN
     for name, data in _readings(place, content):
-        for match in _PATTERN.finditer(data):
+        for match in pattern.finditer(data):
             burnt_in = match.group() in _BURNT_IN
             found.setdefault(name, Leak(place=name, excerpt=_excerpt(data, match), is_burnt_in=burnt_in))
-        if b"\0" in data and (match := _PATTERN.search(data.replace(b"\0", b""))):
+        if b"\0" in data and (match := pattern.search(data.replace(b"\0", b""))):
             found.setdefault(name, Leak(place=name, excerpt=f"wide characters: {match.group()!r}"))
     return list(found.values())
 
@@ -247,3 +248,11 @@ _BURNT_IN = {BURNT_IN.astype(kind).tobytes() for kind in ("<i2", ">i2", "<i4", "
 _PATTERN = re.compile(
     b"|".join([*_written(MARKER), *_written(DIGITS), *_dates(), *map(re.escape, _BURNT_IN)]), re.DOTALL
 )
+
+
+def _with(keys: Sequence[bytes]) -> re.Pattern[bytes]:
+    """Returns the pattern of all planted secrets and of some keys."""
+    ways = [b"(?i:" + key.hex().encode() + b")" for key in keys]
+    ways += [re.escape(key) for key in keys]
+    ways += [way for key in keys for way in _base64(key)]
+    return re.compile(b"|".join([_PATTERN.pattern, *ways]), re.DOTALL) if ways else _PATTERN
