@@ -45,10 +45,10 @@ def main() -> int:
         seen |= {
             "code": stage.commit(),
             "cancelled": with_a_job_cancelled(stage, node, local),
-            "killed": with_the_driver_killed(stage, node, local),
         }
-        print(node.finished())
-    print(json.dumps(seen, indent=1))
+        print(json.dumps(seen, indent=1), flush=True)
+        seen["killed"] = with_the_driver_killed(stage, node, local)
+        print(node.finished(), json.dumps(seen["killed"], indent=1), sep="\n")
     (folder / "result.json").write_text(json.dumps(seen, indent=1) + "\n", encoding="utf-8")
     return int(bool(seen["cancelled"]["differing"] or seen["killed"]["differing"]))
 
@@ -86,6 +86,7 @@ def with_the_driver_killed(stage: Stage, node: Node, local: dict[str, str]) -> d
     run.process.wait()
     wait_until(lambda: not node.jobs() and not leftovers(study))
     gone_s = time.monotonic() - began
+    wait_until(lambda: not is_there(run.process.pid))  # DVC takes a process for alive until init has buried it
     again = stage.run(study, stage.folder / "again.log")
     ended(again)
     return {
@@ -157,6 +158,15 @@ def wait_until(is_so: Callable[[], object], run: Run | None = None) -> None:
 def measured(study: Path) -> int:
     """Returns how many cases extract has measured and not yet written."""
     return sum(path.is_file() for path in (study / ".radmill" / "parts" / "extract").rglob("*"))
+
+
+def is_there(group: int) -> bool:
+    """Whether anything is left of a process group."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def running(node: Node) -> list[str]:
