@@ -87,7 +87,7 @@ def plan(found: Found, costs: Found, million: Found) -> str:
     body = []
     for n in SIZES:
         workers = min(limit, max(1, ceil(n * mean_s / TARGET_S)))
-        megabytes = [straight(line, n) / 1e3 for line in (driver, scheduler, training)]
+        megabytes = [(at + rise * n) / 1e3 for at, rise in (driver, scheduler, training)]
         body.append(
             [
                 f"{n:,}",
@@ -134,10 +134,6 @@ def scheduler_line(million: Found) -> tuple[float, float]:
     series = million["million"]["figures"]["series"]
     later = [(row["done"], row["scheduler_mb"]) for row in series[len(series) // 2 :]]
     return linear(later)
-
-
-def straight(line: tuple[float, float], x: float) -> float:
-    return line[0] + line[1] * x
 
 
 def cases(costs: Found) -> str:
