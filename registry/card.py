@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from featurestore.visible import in_markdown
 from registry.gates import external_centers
 from registry.ledger import Event
 from registry.package import ModelPackage
@@ -50,9 +51,13 @@ def version_card(
     """
     metrics, stands = evidence.get("metrics", {}), standing or Standing()
     parts = [
-        f"# {version.model}, version {version.number} ({version.state})",
-        *([f"**Promoted in spite of its gates:** {'; '.join(version.overrides)}"] if version.overrides else []),
-        f"**Intended use.** {intended_use}",
+        f"# {in_markdown(version.model)}, version {version.number} ({version.state})",
+        *(
+            [f"**Promoted in spite of its gates:** {in_markdown('; '.join(version.overrides))}"]
+            if version.overrides
+            else []
+        ),
+        f"**Intended use.** {in_markdown(intended_use)}",
         "## Model",
         _facts(version, package),
         "## Performance",
@@ -68,7 +73,7 @@ def version_card(
         "## History",
         _table(("when (UTC)", "event", "by", "why"), map(_event_row, version.history)),
         "## As made",
-        package.card.strip() or "The package has no card of its own.",
+        in_markdown(package.card.strip()) or "The package has no card of its own.",
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -156,5 +161,6 @@ def _short(digest: Any) -> str:
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join(
-        "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |" for line in lines
+        "| " + " | ".join(in_markdown(cell).replace("|", "\\|").replace("\n", " ") for cell in line) + " |"
+        for line in lines
     )

@@ -8,6 +8,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from featurestore.visible import visible
+
 LINE_EVERY_S = 10.0
 """How often progress is written when nobody watches a terminal."""
 
@@ -98,4 +100,4 @@ def _cell(value: object) -> str:
         case float():
             return f"{value:.3f}"
         case _:
-            return str(value)
+            return visible(str(value))

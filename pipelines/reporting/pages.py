@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featurestore.files import write_text
+from featurestore.visible import visible
 from pipelines.reporting.palette import variables
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def _environment() -> "Environment":
     environment = Environment(
         loader=PackageLoader("pipelines.reporting"),
         autoescape=True,
+        finalize=_shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -45,11 +47,18 @@ def _environment() -> "Environment":
     return environment
 
 
+def _shown(value: object) -> object:
+    """Returns what an expression of a template shows; only markup that radmill made itself stays as it is."""
+    from markupsafe import Markup
+
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 def breakable(name: str) -> "Markup":
     """Returns a name that may break into lines after its underscores."""
     from markupsafe import Markup, escape
 
-    return escape(name).replace("_", Markup("_<wbr>"))
+    return escape(visible(name)).replace("_", Markup("_<wbr>"))
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from html import escape
 from pathlib import Path
 
 from featurestore.errors import InputError
 from featurestore.files import write_bytes, write_text
+from featurestore.visible import in_html, in_markdown
 from pipelines.params import Params
 from pipelines.reporting.model_figures import Drawing
 from pipelines.reporting.paper_formats import PaperTable, csv_text, html_page, html_table, latex_table
@@ -71,8 +71,8 @@ def _files(params: Params, drawings: list[Drawing], tables: list[PaperTable]) ->
 def _all(drawings: list[Drawing], tables: list[PaperTable]) -> str:
     parts = ["<h2>Figures</h2>"] if drawings else []
     for number, drawing in enumerate(drawings, start=1):
-        words = f"<b>Figure {number}. {escape(drawing.title)}.</b> {escape(drawing.caption)}"
-        alt = escape(drawing.title, quote=True)
+        words = f"<b>Figure {number}. {in_html(drawing.title)}.</b> {in_html(drawing.caption)}"
+        alt = in_html(drawing.title)
         parts.append(f'<p><img src="figures/{drawing.name}.png" alt="{alt}" width="520"></p>\n<p>{words}</p>')
     parts += [
         "<h2>Tables</h2>",
@@ -83,7 +83,7 @@ def _all(drawings: list[Drawing], tables: list[PaperTable]) -> str:
 
 def _index(params: Params, drawings: list[Drawing], tables: list[PaperTable]) -> str:
     lines = [
-        f"# {params.study.name}: figures and tables",
+        f"# {in_markdown(params.study.name)}: figures and tables",
         "",
         "Written by `radmill report --paper`; a file that is not listed is of an earlier run or not ours. Figures are",
         f"PNG at {PRINT_DPI} dpi, PDF and SVG (vector, text as outlines). Tables are CSV, HTML that a word processor",
@@ -105,4 +105,4 @@ def _index(params: Params, drawings: list[Drawing], tables: list[PaperTable]) ->
 
 
 def _line(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    return in_markdown(text).replace("|", "\\|").replace("\n", " ")

@@ -4,7 +4,8 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
+
+from featurestore.visible import in_html
 
 LONG_ROWS = 45
 """More do not fit a page: such a table breaks over pages."""
@@ -72,12 +73,12 @@ def html_table(content: PaperTable) -> str:
     """Returns the table with its styles in every cell, which is what word processors keep."""
     heads = "".join(
         f'<th scope="col" style="{_CELL} border-top: {_BORDER}; border-bottom: 0.75pt solid #000; '
-        f'text-align: {_side(right)};">{escape(head)}</th>'
+        f'text-align: {_side(right)};">{in_html(head)}</th>'
         for head, right in zip(content.columns, content.is_number, strict=True)
     )
     body = [_html_row(content, row, number == len(content.rows) - 1) for number, row in enumerate(content.rows)]
-    note = f'<p style="font-size: 9pt;">{escape(content.note)}</p>' if content.note else ""
-    caption = f'<caption style="text-align: left; padding: 0 0 4pt;"><b>{escape(content.title)}</b></caption>'
+    note = f'<p style="font-size: 9pt;">{in_html(content.note)}</p>' if content.note else ""
+    caption = f'<caption style="text-align: left; padding: 0 0 4pt;"><b>{in_html(content.title)}</b></caption>'
     return (
         '<table style="border-collapse: collapse; font: 10pt Arial, sans-serif; margin-top: 18pt;">'
         f"{caption}<thead><tr>{heads}</tr></thead>\n<tbody>\n{''.join(body)}</tbody></table>\n{note}"
@@ -89,9 +90,9 @@ def html_page(title: str, body: str) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title></head>\n"
+        f"<title>{in_html(title)}</title></head>\n"
         '<body style="font: 11pt Arial, sans-serif; margin: 2cm; background: #fff; color: #000;">\n'
-        f"<main><h1>{escape(title)}</h1>\n{body}\n</main></body></html>\n"
+        f"<main><h1>{in_html(title)}</h1>\n{body}\n</main></body></html>\n"
     )
 
 
@@ -124,7 +125,7 @@ def _html_row(content: PaperTable, row: Sequence[str], is_last: bool) -> str:
     end = f" border-bottom: {_BORDER};" if is_last else ""
     style = f"{_CELL}{end} font-weight: normal; text-align:"
     head, *cells = [
-        f'style="{style} {_side(right)};">{escape(cell)}' for cell, right in zip(row, content.is_number, strict=True)
+        f'style="{style} {_side(right)};">{in_html(cell)}' for cell, right in zip(row, content.is_number, strict=True)
     ]
     return f'<tr><th scope="row" {head}</th>{"".join(f"<td {cell}</td>" for cell in cells)}</tr>\n'
 

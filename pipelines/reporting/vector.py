@@ -2,9 +2,9 @@
 
 import io
 import re
-from html import escape
 from typing import TYPE_CHECKING
 
+from featurestore.visible import in_html
 from pipelines.reporting.palette import TONES
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def inline_svg(figure: "Figure", name: str, description: str) -> str:
     text = _colors_as_variables(_page_font(_own_ids(text, name)))
     box = re.search(r'viewBox="([^"]*)"', text)
     view = box.group(1) if box else "0 0 300 300"
-    head = f'<svg viewBox="{view}" role="img" aria-label="{escape(description, quote=True)}">'
+    head = f'<svg viewBox="{view}" role="img" aria-label="{in_html(description)}">'
     return head + re.sub(r"\s*\n\s*", "\n", text[text.index(">") + 1 :]).strip()
 
 

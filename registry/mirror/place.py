@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from featurestore.visible import in_markdown
+
 VIEW = "radmill"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
 STUDY_TAG = "radmill_study"
@@ -196,7 +198,7 @@ def view_state() -> dict[str, Any]:
 
 def _note(name: str) -> str:
     return (
-        f"**{name}**: one run a model, filled by `radmill mirror` from ledger, packages and search histories. "
-        "This database may be deleted; the next mirror brings it back. Decisions are made with `radmill promote`, "
-        "which asks the gates and writes the ledger; an alias moved here is put back."
+        f"**{in_markdown(name)}**: one run a model, filled by `radmill mirror` from ledger, packages and search "
+        "histories. This database may be deleted; the next mirror brings it back. Decisions are made with "
+        "`radmill promote`, which asks the gates and writes the ledger; an alias moved here is put back."
     )

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from featurestore.visible import in_markdown
 from registry.card import version_card
 from registry.errors import PackageAbsentError
 from registry.gates import metric
@@ -73,7 +74,9 @@ def _present(client: Any, name: str, versions: Sequence[ModelVersion], intended_
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
-    client.create_registered_model(name, description=f"{intended_use} Decisions: `radmill promote`, `rollback`.")
+    client.create_registered_model(
+        name, description=f"{in_markdown(intended_use)} Decisions: `radmill promote`, `rollback`."
+    )
     return {}
 
 
