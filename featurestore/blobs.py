@@ -17,6 +17,12 @@ _T = TypeVar("_T")
 _PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0)
 """How long is waited before something is tried once more."""
 
+_ANSWER = {"connect_timeout": 10, "read_timeout": 30, "retries": {"total_max_attempts": 1}}
+"""How long a server may be silent, in seconds; left to boto and s3fs, one that never answers held a run for hours."""
+
+_LIMIT_S = 120.0
+"""How long one blob's way may take. The client of S3 asks whether to send a body, and waits for the answer for ever."""
+
 
 class BlobStoreError(FaultError):
     """The object store cannot be used."""
@@ -32,10 +38,12 @@ class Blobs:
 
     Args:
         url: Its address, such as `s3://bucket/prefix`.
+        is_patient: Whether what fails is tried again after a pause.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, is_patient: bool = True) -> None:
         self.url = url.rstrip("/")
+        self._pauses_s = _PAUSES_S if is_patient else ()
         self._lock = threading.Lock()
         self._opened: tuple[Any, str] | None = None
 
@@ -58,7 +66,7 @@ class Blobs:
         Raises:
             BlobStoreError: The store cannot be used.
         """
-        self._patiently(lambda: self._fs.pipe_file(f"{self._root}/{name}", data))
+        self._patiently(lambda: self._call("pipe_file", f"{self._root}/{name}", data))
 
     def get(self, name: str, sha256: str) -> bytes:
         """Returns the bytes under a name, which must have this hash.
@@ -68,7 +76,7 @@ class Blobs:
         """
 
         def checked() -> bytes:
-            data: bytes = self._fs.cat_file(f"{self._root}/{name}")
+            data: bytes = self._call("cat_file", f"{self._root}/{name}")
             if bytes_digest(data) != sha256:
                 raise BlobStoreError(f"{name} is not what was put there", where=self.url)
             return data
@@ -81,7 +89,7 @@ class Blobs:
         Raises:
             BlobStoreError: The store cannot be used.
         """
-        return self._patiently(lambda: bool(self._fs.exists(f"{self._root}/{name}")))
+        return self._patiently(lambda: bool(self._call("exists", f"{self._root}/{name}")))
 
     def remove(self, names: Iterable[str]) -> None:
         """Removes what is under names, if anything is."""
@@ -93,7 +101,7 @@ class Blobs:
         """Removes all there is and returns how many blobs that were."""
 
         def swept() -> int:
-            paths = self._fs.find(self._root, refresh=True)
+            paths: list[str] = self._call("find", self._root, refresh=True)
             self._removed(paths)
             return len(paths)
 
@@ -102,7 +110,15 @@ class Blobs:
     def _removed(self, paths: list[str]) -> None:
         with suppress(FileNotFoundError):
             if paths:
-                self._fs.rm(paths)
+                self._call("rm", paths)
+
+    def _call(self, name: str, *arguments: Any, **more: Any) -> Any:
+        """Calls a method of the file system, within a limit where it waits for a server."""
+        if not self._fs.async_impl:
+            return getattr(self._fs, name)(*arguments, **more)
+        from fsspec.asyn import sync
+
+        return sync(self._fs.loop, getattr(self._fs, f"_{name}"), *arguments, timeout=_LIMIT_S, **more)
 
     @property
     def _fs(self) -> Any:
@@ -117,12 +133,16 @@ class Blobs:
             if self._opened is None:
                 import fsspec
 
-                fs, root = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
+                is_s3 = self.url.startswith("s3://")
+                options = {"config_kwargs": dict(_ANSWER)} if is_s3 else {}
+                fs, root = fsspec.core.url_to_fs(self.url, use_listings_cache=False, **options)
+                if is_s3:
+                    fs.retries = 1  # it is tried again here, where a pause is between
                 self._opened = fs, root.rstrip("/")
             return self._opened
 
     def _patiently(self, work: Callable[[], _T]) -> _T:
-        for pause_s in (*_PAUSES_S, None):
+        for pause_s in (*self._pauses_s, None):
             try:
                 return work()
             except ImportError as error:

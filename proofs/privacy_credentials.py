@@ -30,6 +30,8 @@ TOKENS = {
 class _Quoting(BaseHTTPRequestHandler):
     """Refuses everything, and quotes address, headers and body."""
 
+    protocol_version = "HTTP/1.1"  # or nobody answers who asks whether to send the body
+
     def _refuse(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         told = f"{self.command} {self.path}\n{self.headers}\n".encode() + body
@@ -37,6 +39,7 @@ class _Quoting(BaseHTTPRequestHandler):
         self.send_response(403, MARKER)
         self.send_header("Content-Type", "application/xml")
         self.send_header("Content-Length", str(len(xml)))
+        self.send_header("Connection", "close")
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(xml)

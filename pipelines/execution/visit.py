@@ -65,7 +65,7 @@ def try_store(cluster: ClusterSection) -> str:
     """
     endpoint = check_way(cluster)
     data = secrets.token_bytes(32)
-    blobs = Blobs(f"{cluster.store.rstrip('/')}/radmill-{secrets.token_hex(16)}")
+    blobs = Blobs(f"{cluster.store.rstrip('/')}/radmill-{secrets.token_hex(16)}", is_patient=False)
     blobs.put("open", data)
     try:
         blobs.get("open", bytes_digest(data))
