@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from proofs.chaos_run import Run
+from proofs.chaos_run import Run, descendants
 from proofs.chaos_study import Stage, differing, edit, outputs
 from proofs.slurm_node import INSTALL, Node, missing, one_node
 from proofs.small_study import commit
@@ -81,12 +81,14 @@ def with_the_driver_killed(stage: Stage, node: Node, local: dict[str, str]) -> d
     run = stage.run(study, stage.folder / "killed.log")
     wait_until(lambda: measured(study) >= 1 and running(node), run)
     queue = node.jobs()
-    os.killpg(run.process.pid, signal.SIGKILL)
+    killed = kill_all_but_the_guard(run)
     began = time.monotonic()
     run.process.wait()
     wait_until(lambda: not node.jobs() and not leftovers(study))
     gone_s = time.monotonic() - began
-    wait_until(lambda: not is_there(run.process.pid))  # DVC takes a process for alive until init has buried it
+    wait_until(
+        lambda: not any(Path(f"/proc/{pid}").exists() for pid in killed)
+    )  # DVC takes a process for alive until init has buried it
     again = stage.run(study, stage.folder / "again.log")
     ended(again)
     return {
@@ -160,13 +162,13 @@ def measured(study: Path) -> int:
     return sum(path.is_file() for path in (study / ".radmill" / "parts" / "extract").rglob("*"))
 
 
-def is_there(group: int) -> bool:
-    """Whether anything is left of a process group."""
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
+def kill_all_but_the_guard(run: Run) -> list[int]:
+    """Kills a run, DVC and the stage that drives the jobs, as when a user's processes are ended; returns which."""
+    mine = [run.process.pid, *descendants(run.process.pid)]
+    mine = [pid for pid in mine if b"scancel" not in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    for pid in mine:
+        os.kill(pid, signal.SIGKILL)
+    return mine
 
 
 def running(node: Node) -> list[str]:
