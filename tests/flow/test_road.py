@@ -246,12 +246,12 @@ def test_wrong_settings_end_with_exit_2_and_lose_nothing(
 def test_a_missing_key_or_an_empty_center_ends_with_exit_2(study: Workspace, run: Run, derived: Derived) -> None:
     before = derived(study.root)
     key = study.keys / "north.key"
-    held = key.read_bytes()
-    key.unlink()
+    aside = study.root / "aside.key"
+    key.rename(aside)
     done = run(study.root, "radmill", "run", check=False)
     assert done.returncode == 2
     assert "radmill key import" in done.stderr
-    key.write_bytes(held)
+    aside.rename(key)
     shutil.rmtree(study.raw("east"))
     study.raw("east").mkdir()
     done = run(study.root, "radmill", "intake", check=False)
