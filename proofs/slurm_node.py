@@ -53,7 +53,7 @@ def missing() -> list[str]:
 
 
 @contextmanager
-def one_node(folder: Path, *, cpus: int = 2, memory_mb: int = 4000) -> Iterator["Node"]:
+def one_node(folder: Path, *, cpus: int = 2, memory_mb: int = 6000) -> Iterator["Node"]:
     """Starts a SLURM of one node whose configuration, state and logs lie in `folder`; ends all of it afterwards.
 
     Raises:
