@@ -36,6 +36,9 @@ SETTINGS = {
 }
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
+_AUTHORIZATION = re.compile(
+    r"((?:proxy-)?authorization[\"']?\s*[:=]\s*[\"']?(?:(?:basic|bearer)\s+)?)[^\s\"',;<]+", re.IGNORECASE
+)
 _ADDRESSES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 _METRICS = ("external/auc", "internal/auc", "training/auc", "external/brier", "external/calibration_slope")
 _PARAMS = ("estimator", "service", "components")
@@ -54,8 +57,11 @@ def own_uri(study: Path) -> str:
 
 
 def without_password(text: str) -> str:
-    """Returns a message without users and passwords of addresses in it; MLflow quotes the whole address."""
-    return _CREDENTIALS.sub("…@", text)
+    """Returns a message without users, passwords and tokens in it.
+
+    MLflow quotes the whole address, and what a server answers, which may repeat the headers that it was sent.
+    """
+    return _AUTHORIZATION.sub(r"\1…", _CREDENTIALS.sub("…@", text))
 
 
 def _is_server(uri: str) -> bool:

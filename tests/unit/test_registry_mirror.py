@@ -17,7 +17,7 @@ from registry.errors import WrongFeaturesError
 from registry.lifecycle import Registry
 from registry.mirror import MirrorSummary, default_uri, mirror, models_link, moved_aliases
 from registry.mirror.filling import WindowError
-from registry.mirror.place import VIEW_TAG, connection, own_uri
+from registry.mirror.place import VIEW_TAG, connection, own_uri, without_password
 from registry.predict import predict
 
 NAME = "her2-bladder"
@@ -231,3 +231,16 @@ def test_nothing_in_the_window_names_a_patient_or_a_place_on_disk(client: Any, f
     for run in runs(client).values():
         said = json.dumps(run.data.to_dictionary())
         assert str(filled) not in said
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("no answer from http://ada:pw@host:5000/api", "no answer from http://…@host:5000/api"),
+        ("403: X: 1 Authorization: Basic YWRhOnB3 </Message>", "403: X: 1 Authorization: Basic … </Message>"),
+        ("{'authorization': 'Bearer abc.def', 'x': 1}", "{'authorization': 'Bearer …', 'x': 1}"),
+        ("authorization was refused", "authorization was refused"),
+    ],
+)
+def test_a_server_that_quotes_what_it_was_sent_tells_no_secret(told: str, shown: str) -> None:
+    assert without_password(told) == shown
