@@ -1,6 +1,6 @@
 """The process that takes the blows: sends inputs down their roads and writes how each ended.
 
-`python -m proofs.fuzz_child FOLDER TODO`: TODO is a JSON file with `seed` and `groups`, lists of numbers of inputs that
+`python -m proofs.fuzz_child FOLDER WORK`: WORK is a JSON file with `seed` and `groups`, lists of numbers of inputs that
 go together. Before each group its numbers are written to `current.json`, so that the parent knows whom to blame.
 """
 
