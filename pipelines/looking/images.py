@@ -3,6 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from featurestore.errors import RadmillError
@@ -53,13 +54,10 @@ def look_at_center(name: str, folder: Path, progress: Progress | None = None) ->
 
 
 def _listed(path: Path, seen: SeenCenter) -> None:
-    try:
-        header, rows = parsed_table(path, "cases.csv")
-    except RadmillError as error:
-        seen.problems.append(f"cases.csv: {error.what}")
+    table = _table(path, "cases.csv", seen)
+    if table is None:
         return
-    table = SeenTable(header=tuple(header), rows=tuple(tuple(cells) for _, cells in rows))
-    masks = table.cells("mask") or [""] * len(rows)
+    masks = table.cells("mask") or [""] * len(table.rows)
     told = zip(table.cells(PATIENT), table.cells("phase"), masks, strict=True)
     seen.images += [
         SeenImage(patient=patient_name(patient), text=phase, form="listed", is_outlined=bool(mask))
@@ -170,14 +168,19 @@ def _header(path: Path) -> DicomHeader | None:
 
 
 def _clinical(path: Path, seen: SeenCenter) -> None:
+    table = _table(path, "clinical.csv", seen)
+    if table is not None:
+        seen.table = replace(table, patient_column=_patient_column(table, seen.patients))
+
+
+def _table(path: Path, name: str, seen: SeenCenter) -> SeenTable | None:
+    """Returns what a table holds; one that cannot be read is a problem of the center."""
     try:
-        header, rows = parsed_table(path, "clinical.csv")
+        header, rows = parsed_table(path, name)
     except RadmillError as error:
-        seen.problems.append(f"clinical.csv: {error.what}")
-        return
-    cells = tuple(tuple(cells) for _, cells in rows)
-    table = SeenTable(header=tuple(header), rows=cells)
-    seen.table = SeenTable(header=table.header, rows=cells, patient_column=_patient_column(table, seen.patients))
+        seen.problems.append(f"{name}: {error.what}")
+        return None
+    return SeenTable(header=tuple(header), rows=tuple(tuple(cells) for _, cells in rows))
 
 
 def _patient_column(table: SeenTable, patients: set[str]) -> str:
