@@ -2,11 +2,21 @@
 
 import socket
 import time
+from collections.abc import Iterator
 
 import pytest
+from s3fs import S3FileSystem
 
 from featurestore import blobs
 from featurestore.blobs import Blobs, BlobStoreError
+
+
+@pytest.fixture(autouse=True)
+def own_clients() -> Iterator[None]:
+    """fsspec keeps clients by their arguments, and the server's address is none of them."""
+    S3FileSystem.clear_instance_cache()
+    yield
+    S3FileSystem.clear_instance_cache()
 
 
 def test_a_server_that_takes_and_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
