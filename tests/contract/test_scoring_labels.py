@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy.special import expit, logit
 
-from pipelines.ingest.pseudonyms import case_id, load_key
+from pipelines.ingest.pseudonyms import KEY_BYTES, case_id, key_path, load_key, write_private
 from pipelines.scoring.performance import read_performance
 from pipelines.scoring.recalibrate import TooFewLabelledError, recalibrate
 from pipelines.scoring.scores import append_scores
@@ -23,6 +23,8 @@ def promoted(tmp_path_factory: pytest.TempPathFactory) -> SmallStudy:
     """A study with one champion and two patients of a hospital that were scored; copy it."""
     study = small_study(tmp_path_factory.mktemp("labelled") / "study")
     study.promoted("first")
+    # pseudonyms decide who calibrates the prediction sets; under a key drawn anew an interval changes from run to run
+    write_private(key_path(study.workspace.keys, "harbor"), (bytes(range(KEY_BYTES)).hex() + "\n").encode())
     study.arrive("harbor", "H-1", "H-2")
     assert study.score().is_clean
     return study
