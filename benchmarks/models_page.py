@@ -14,7 +14,6 @@ import numpy as np
 
 HERE = Path(__file__).parent
 RESULTS, PAGE = HERE / "results", HERE.parent / "docs" / "performance-models.md"
-GOAL = -0.01
 
 
 def read(name: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ estimated once against the frozen fit, from a fixed list of its cases, and kept 
 Source: Johnson, Li and Rabinovic 2007, Biostatistics 8:118, section 3; Fortin et al. 2018, NeuroImage 167:104.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -283,11 +283,6 @@ class Combat:
         if adapters[center].fit != self.digest:
             raise OtherFitError(f"made for fit {adapters[center].fit[:12]}", where=f"adapter of {center}")
         return adapters[center].gamma, adapters[center].delta
-
-
-def harmonizable(centers: Collection[str]) -> bool:
-    """Returns whether there is anything to harmonize."""
-    return len(set(centers)) > 1
 
 
 def _check_fit(names: list[str], counts: NDArray[np.int64], rules: CombatRules) -> None:

@@ -177,19 +177,6 @@ def telling_columns(frame: pd.DataFrame, names: Sequence[str], y: NDArray[np.flo
     ]
 
 
-def schema_differs(names: Sequence[str], declared: Sequence[str], subject: str) -> list[Finding]:
-    """Columns of a table that are not declared, and declared ones it lacks."""
-    extra, missing = [n for n in names if n not in set(declared)], [n for n in declared if n not in set(names)]
-    remedy = "run the stage that makes the table again; an imported table must be imported again"
-    flags = [np.ones(len(part), np.bool_) for part in (extra, missing)]
-    return [
-        *column_finding(
-            "schema", subject, extra, flags[0], "columns are in the table and not declared", remedy, "error"
-        ),
-        *column_finding("schema", subject, missing, flags[1], "declared columns are not in the table", remedy, "error"),
-    ]
-
-
 def with_severity(findings: Sequence[Finding], severity: Mapping[str, Setting]) -> list[Finding]:
     """Returns the findings with the severity that a person gave a rule or `<subject>.<rule>`; `off` leaves it out."""
     told = [(finding, _severity(finding, severity)) for finding in findings]

@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 
 from featurestore.errors import REPORT, DamagedTableError, FaultError
 from featurestore.files import atomic_path, sweep
-from featurestore.fingerprints import combined_digest, row_digest
 from featurestore.schemas import TableSchema
 from featurestore.threads import in_threads
 
@@ -154,11 +153,6 @@ def read_frame(
 def keep_centers(root: Path, centers: Iterable[str]) -> list[Path]:
     """Removes every partition and stray file that does not belong to the named centers."""
     return sweep(root, {partition(root, center) for center in centers})
-
-
-def content_digest(table: pa.Table) -> str:
-    """Returns a hash of the values alone: no writer's version, no compression, no order of rows."""
-    return combined_digest(row_digest(row) for row in table.to_pylist())
 
 
 def _chosen_centers(root: Path, centers: Iterable[str] | None) -> list[str]:

@@ -8,7 +8,6 @@ from registry.errors import MoveRefusedError
 from registry.ledger import Event
 
 CANDIDATE, REGISTERED, CHALLENGER, CHAMPION, RETIRED = "candidate", "registered", "challenger", "champion", "retired"
-STATES = (CANDIDATE, REGISTERED, CHALLENGER, CHAMPION, RETIRED)
 
 MOVES: dict[str, dict[str, str]] = {
     # verb: {state before: state after} of the version it happens to

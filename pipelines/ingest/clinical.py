@@ -64,10 +64,9 @@ class Patient:
 
 @dataclass(frozen=True, kw_only=True)
 class ClinicalTable:
-    """A center's clinical table, by patient; `is_sent` tells an absent file from an empty one."""
+    """A center's clinical table, by patient."""
 
     patients: dict[str, Patient] = field(default_factory=dict)
-    is_sent: bool = True
 
 
 def read_clinical(
@@ -97,7 +96,7 @@ def read_clinical(
     where = f"clinical.csv of center {center}"
     if path is None or not path.is_file():
         if path is None and not labelled:
-            return ClinicalTable(is_sent=False)
+            return ClinicalTable()
         raise ClinicalTableError("there is no clinical.csv in its folder", where=where)
     header, rows = parsed_table(path, where)
     header = _declared_names(header, own_names or {}, where)

@@ -93,7 +93,6 @@ def _header(path: Path, dataset: FileDataset, available: int, is_whole: bool) ->
         sop_class=text(dataset, "SOPClassUID"),
         modality=text(dataset, "Modality"),
         patient_id=text(dataset, "PatientID"),
-        study_uid=text(dataset, "StudyInstanceUID"),
         series_uid=text(dataset, "SeriesInstanceUID"),
         sop_uid=text(dataset, "SOPInstanceUID"),
         frame_uid=_frame_uid(dataset),
@@ -136,7 +135,6 @@ def _acquisition(dataset: Dataset) -> dict[str, Any]:
         "model": text(dataset, "ManufacturerModelName"),
         "units": text(dataset, "Units"),
         "acquisition_time_s": seconds(time or dataset.get("ContentTime")),
-        "contrast_agent": text(dataset, "ContrastBolusAgent"),
         "contrast_start_s": seconds(found(dataset, "ContrastBolusStartTime")),
     }
 

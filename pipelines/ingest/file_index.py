@@ -69,14 +69,12 @@ class FileIndex:
         files: By relative path: size, modification time, inode, hash.
         headers: By hash: the DICOM header without its path, none for another kind of file, a text for a problem.
         n_hashed: How many files had to be hashed since it was opened.
-        n_parsed: How many headers had to be read since it was opened.
     """
 
     path: Path
     files: dict[str, tuple[int, int, int, str]] = field(default_factory=dict)
     headers: dict[str, dict[str, Any] | str | None] = field(default_factory=dict)
     n_hashed: int = 0
-    n_parsed: int = 0
     _seen: set[str] = field(default_factory=set)
 
     @classmethod
@@ -116,7 +114,6 @@ class FileIndex:
         """
         if file.sha256 not in self.headers:
             self.headers[file.sha256] = _parsed(file.path)
-            self.n_parsed += 1
         known = self.headers[file.sha256]
         if isinstance(known, str):
             kind = TruncatedFileError if known.startswith(TruncatedFileError.code) else UnreadableError

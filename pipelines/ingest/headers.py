@@ -18,7 +18,6 @@ class DicomHeader:
         sop_class: Its SOPClassUID.
         modality: CT, MR, PT, RTSTRUCT, SEG …
         patient_id: The PatientID, stripped.
-        study_uid: Its study.
         series_uid: Its series.
         sop_uid: Itself.
         frame_uid: Its frame of reference.
@@ -41,7 +40,6 @@ class DicomHeader:
         model: ManufacturerModelName.
         units: Units of a PET image.
         acquisition_time_s: AcquisitionTime, else ContentTime, in seconds of the day.
-        contrast_agent: ContrastBolusAgent.
         contrast_start_s: ContrastBolusStartTime in seconds of the day.
         is_truncated: The file ends early.
         is_burnt_in: It says that text is burnt into its pixels.
@@ -56,7 +54,6 @@ class DicomHeader:
     sop_class: str = ""
     modality: str = ""
     patient_id: str = ""
-    study_uid: str = ""
     series_uid: str = ""
     sop_uid: str = ""
     frame_uid: str = ""
@@ -79,7 +76,6 @@ class DicomHeader:
     model: str = ""
     units: str = ""
     acquisition_time_s: float | None = None
-    contrast_agent: str = ""
     contrast_start_s: float | None = None
     is_truncated: bool = False
     is_burnt_in: bool = False

@@ -3,11 +3,7 @@
 Messages name slices, positions, sizes and regions, and never a file, a UID or a patient: they end in the `qc` table.
 """
 
-from typing import Literal
-
 from featurestore.errors import CaseError
-
-CaseStatus = Literal["ok", "warned", "excluded", "refused", "failed"]
 
 
 class SlicesMissingError(CaseError):

@@ -5,7 +5,6 @@ An item is `reported` when everything it needs is there, `not_done` when a recor
 so. Nothing is answered without a record or a statement.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -21,7 +20,6 @@ from pipelines.reporting.checklist_data_rules import DATA_RULES
 from pipelines.reporting.checklist_model_rules import MODEL_RULES
 from pipelines.reporting.checklist_records import Evidence, Records, Rule
 from pipelines.reporting.checklist_test_rules import TEST_RULES
-from pipelines.workspace import Workspace
 
 Status = Literal["reported", "not_done", "partly", "missing", "not_applicable"]
 STATUSES: tuple[Status, ...] = ("reported", "not_done", "partly", "missing", "not_applicable")
@@ -172,13 +170,6 @@ def plain(filled: Mapping[str, Filled]) -> dict[str, Any]:
         }
         for name, one in filled.items()
     }
-
-
-def checklist_summary(workspace: Workspace) -> dict[str, dict[str, Any]]:
-    """Returns counts, completeness and score of each checklist, as the last report left them; empty before."""
-    path = workspace.reports / "checklists.json"
-    content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return {name: {key: value for key, value in one.items() if key != "answers"} for name, one in content.items()}
 
 
 def _item(number: str, content: Mapping[str, Any]) -> Item:

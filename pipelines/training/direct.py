@@ -23,9 +23,6 @@ from pipelines.training.recalibration import Recalibration, fit_recalibration
 from pipelines.training.search import Trial
 from pipelines.training.splits import Fold
 
-DIRECT = ("clinical", "probability")
-"""Estimators that take columns as they are."""
-
 Maker = Callable[[], DirectModel]
 
 

@@ -13,7 +13,6 @@ from featurestore.screening import (
     out_of_range,
     outcome_names,
     outlying_rows,
-    schema_differs,
     telling_columns,
     too_many_missing,
     with_severity,
@@ -40,7 +39,6 @@ def test_clean_rows_give_no_finding() -> None:
         *odd_centers(frame, NAMES, "ct"),
         *outcome_names(NAMES, ("her2", "ihc"), "ct"),
         *telling_columns(frame, NAMES, y, "ct"),
-        *schema_differs(NAMES, NAMES, "ct"),
     ]
     assert findings == []
 
@@ -94,8 +92,8 @@ def test_a_column_that_holds_the_answer_stops_the_run() -> None:
 
 
 def test_a_person_decides_what_a_breach_means() -> None:
-    findings = [*outcome_names(["target"], (), "ct"), *schema_differs(["a"], ["b"], "mr")]
-    told = with_severity(findings, {"outcome_words": "error", "schema": "warning", "mr.schema": "off"})
+    findings = [*outcome_names(["target"], (), "ct"), *outcome_names(["her2"], ("her2",), "mr")]
+    told = with_severity(findings, {"outcome_words": "error", "outcome_names": "warning", "mr.outcome_names": "off"})
     assert [(finding.rule, finding.severity) for finding in told] == [("outcome_words", "error")]
 
 

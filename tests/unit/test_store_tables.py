@@ -16,7 +16,6 @@ from featurestore.row_hashes import hashed_rows
 from featurestore.schemas import Column, TableSchema, columns_of
 from featurestore.tables import (
     centers_of,
-    content_digest,
     keep_centers,
     partition,
     read_frame,
@@ -127,12 +126,6 @@ def test_rows_hashed_side_by_side_have_the_hashes_of_rows_hashed_alone() -> None
     plain = values[7].copy()
     plain[2] = np.nan
     assert alone[7] == hashlib.sha256(b"7" + plain.astype("<f8").tobytes()).hexdigest()
-
-
-def test_content_digest_is_of_values_not_of_files(tmp_path: Path) -> None:
-    write_center(tmp_path / "1", "north", [row("a"), row("b")], SCHEMA)
-    write_center(tmp_path / "2", "north", [row("b"), row("a", mean=1.0 + 1e-15)], SCHEMA)
-    assert content_digest(read_table(tmp_path / "1")) != content_digest(read_table(tmp_path / "2"))
 
 
 def test_every_nan_has_one_hash_and_absence_another() -> None:
