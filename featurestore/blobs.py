@@ -4,7 +4,6 @@ Boto's own settings say where and as whom: AWS_ENDPOINT_URL, AWS_PROFILE, AWS_AC
 """
 
 import threading
-import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -44,8 +43,13 @@ class Blobs:
     def __init__(self, url: str, *, is_patient: bool = True) -> None:
         self.url = url.rstrip("/")
         self._pauses_s = _PAUSES_S if is_patient else ()
+        self._is_hurried = threading.Event()
         self._lock = threading.Lock()
         self._opened: tuple[Any, str] | None = None
+
+    def hurry(self) -> None:
+        """From now on nothing is tried again, also by those who wait for it now: the work is given up."""
+        self._is_hurried.set()
 
     def endpoint(self) -> str:
         """Returns the address of the server behind the store.
@@ -151,9 +155,9 @@ class Blobs:
             except (FileNotFoundError, PermissionError) as error:
                 raise BlobStoreError(_told(error), where=self.url) from error
             except Exception as error:
-                if pause_s is None or type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError"):
+                is_hopeless = type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError")
+                if pause_s is None or is_hopeless or self._is_hurried.wait(pause_s):
                     raise BlobStoreError(_told(error), where=self.url) from error
-                time.sleep(pause_s)
         raise AssertionError
 
 

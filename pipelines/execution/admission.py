@@ -54,6 +54,7 @@ class Gate:
         """
         lives = {life_of(address, told): (address, told) for address, told in workers.items()}
         self.verdicts = {life: verdict for life, verdict in self.verdicts.items() if life in lives}
+        self._asked = {life: answer for life, answer in self._asked.items() if life in lives}
         for life, (address, told) in lives.items():
             if life in self._asked and self._asked[life].done():
                 self._hear(life, str(told["name"]), self._asked.pop(life))

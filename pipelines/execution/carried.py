@@ -66,7 +66,7 @@ class CarryingRunner:
         self._cluster = cluster
         self._notes = state / "carried"
         self._tell = tell
-        sweep_leftovers(self._notes, tell)
+        sweep_leftovers(self._notes, tell, is_patient=False)
 
     def run(self, work: Work, tasks: Iterable[CaseTask]) -> Iterator[CaseOutcome]:
         """Yields the outcome of each task as they end."""
@@ -116,24 +116,31 @@ class _Note:
         if kind is None:
             sweep_leftovers(self._notes, self._tell)
         else:  # a worker may still be at work: the next run looks once more
+            self._blobs.hurry()
             with suppress(BlobStoreError):
-                self._blobs.sweep()
+                _sweep(self._blobs)
 
 
-def sweep_leftovers(notes: Path, tell: Callable[[str], None]) -> None:
+def sweep_leftovers(notes: Path, tell: Callable[[str], None], *, is_patient: bool = True) -> None:
     """Removes from the store what runs left that are over; those still running keep theirs."""
     for lock in sorted(notes.glob("*.lock")):
         note = lock.with_suffix(".json")
         try:
             with exclusive(lock, "sweeping"):
                 if note.exists():
-                    Blobs(json.loads(note.read_bytes())["url"]).sweep()
+                    _sweep(Blobs(json.loads(note.read_bytes())["url"], is_patient=is_patient))
                 note.unlink(missing_ok=True)
                 lock.unlink(missing_ok=True)
         except LockedError:
             continue
         except BlobStoreError as error:
             tell(f"what a run left in the store is still there: {error.where}: {error.what}")
+
+
+def _sweep(blobs: Blobs) -> None:
+    """Removes all of a run; what says that it is open goes first, so that none who looks for it adds to the rest."""
+    blobs.remove([_OPEN])
+    blobs.sweep()
 
 
 class _Carriage:
@@ -163,6 +170,9 @@ class _Carriage:
             for arrival in coming:
                 yield self._let_go(arrival.result())
             yield from self._stopped
+        except BaseException:
+            self._blobs.hurry()  # or what waits for the store holds the end up
+            raise
         finally:
             self._threads.shutdown(cancel_futures=True)
 
@@ -265,8 +275,9 @@ def measure_carried(url: str, name: str, region: dict[str, Any], part: str) -> R
                 write_bytes(Path(own[what]), blobs.get(f"files/{sha256}", sha256))
             receipt = extract_region(**own)
             data = Path(own["part"]).read_bytes()
-            if blobs.has(_OPEN):
-                blobs.put(f"parts/{part}", data)
+            blobs.put(f"parts/{part}", data)
+            if not blobs.has(_OPEN):  # looked at afterwards: a run that ends in between would not remove it
+                blobs.remove([f"parts/{part}"])
         except BlobStoreError as error:
             return {"trouble": error.what, "host": socket.gethostname()}
         except CaseError as error:

@@ -4,9 +4,11 @@ The operator makes scheduler and workers from a file (`deploy/dask-cluster.yaml`
 rights over Kubernetes: this connects to the scheduler's service as to any other address.
 """
 
+from pathlib import Path
+
 from pipelines.execution.certificates import NobodyThereError, security
 from pipelines.execution.remote import Connect, RemotePool, connected, wait_for
-from pipelines.execution.surroundings import Surroundings
+from pipelines.execution.surroundings import Surroundings, Tell
 from pipelines.params.operation import ClusterSection
 from pipelines.params.slurm import KubernetesSection
 
@@ -23,12 +25,13 @@ class KubernetesPool(RemotePool):
     Args:
         section: Which cluster.
         connect: Makes a client of its scheduler.
-        around: Where the study is, and whom to tell.
+        tell: Is told what a person should know while cases run.
+        shared: The study's folder, where pods must see it.
     """
 
-    def __init__(self, section: KubernetesSection, connect: Connect, around: Surroundings) -> None:
+    def __init__(self, section: KubernetesSection, connect: Connect, tell: Tell, shared: Path | None = None) -> None:
         self._section = section
-        super().__init__(connect, around.tell, section.pending_s)
+        super().__init__(connect, tell, section.pending_s, shared)
 
     def absence(self) -> str:
         """Says what is known, and where to look."""
@@ -45,9 +48,10 @@ def kubernetes_pool(cluster: ClusterSection, around: Surroundings) -> Kubernetes
     """
     section = cluster.kubernetes
     safety = security(cluster.tls, around.root)
+    shared = None if cluster.store else around.root
     try:
         wait_for(section.address, safety)
-        return KubernetesPool(section, lambda: connected(section.address, safety), around)
+        return KubernetesPool(section, lambda: connected(section.address, safety), around.tell, shared)
     except NobodyThereError as error:
         raise NoClusterError(f"nobody answers; look at `{_look(section)}`", where=section.address) from error
 

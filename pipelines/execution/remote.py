@@ -255,12 +255,19 @@ def _check_scheduler(client: Any, own: dict[str, str]) -> None:
 
     Raises:
         WrongSchedulerError: It has other versions.
+        ClusterError: It does not tell them.
     """
     where = str(client.scheduler.address)
-    told = client.sync(client.scheduler.versions, callback_timeout=_ASK_S)
-    python = {"python": ".".join(told["host"]["python"].split(".")[:3])}
-    against = difference({"python": own["python"]}, python)
-    against = against or difference(own, client.run_on_scheduler(probe_function())["versions"])
+    try:
+        told = client.sync(client.scheduler.versions, callback_timeout=_ASK_S)
+        python = {"python": ".".join(told["host"]["python"].split(".")[:3])}
+        against = difference({"python": own["python"]}, python)
+        if not against:
+            answer = client.run_on_scheduler(probe_function(), callback_timeout=_ASK_S)
+            against = difference(own, answer["versions"])
+    except (OSError, RuntimeError, ValueError) as error:
+        why = f"no answer within {_ASK_S:g} s" if isinstance(error, TimeoutError) else str(error)
+        raise ClusterError(f"the scheduler does not tell its versions: {why}", where=where) from error
     if against:
         raise WrongSchedulerError(f"the scheduler {against}", where=where)
 

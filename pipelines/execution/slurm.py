@@ -1,5 +1,6 @@
 """Workers that SLURM starts: a scheduler in this process, and jobs that connect to it over TLS."""
 
+from pathlib import Path
 from typing import Any
 
 from pipelines.execution.remote import RemotePool
@@ -13,12 +14,13 @@ class SlurmPool(RemotePool):
 
     Args:
         jobs: The jobs, asked for already.
+        shared: The study's folder, where workers must see it.
     """
 
-    def __init__(self, jobs: SlurmJobs) -> None:
+    def __init__(self, jobs: SlurmJobs, shared: Path | None = None) -> None:
         self._jobs = jobs
         self._is_any_there = False
-        super().__init__(jobs.client, jobs.around.tell, jobs.section.pending_s)
+        super().__init__(jobs.client, jobs.around.tell, jobs.section.pending_s, shared)
 
     def is_excused(self, name: str) -> bool:
         """Whether SLURM took a worker away, so that the case it had is not to blame."""
@@ -52,7 +54,7 @@ def slurm_pool(cluster: ClusterSection, around: Surroundings) -> SlurmPool:
     """
     jobs = SlurmJobs(cluster.slurm, around)
     try:
-        return SlurmPool(jobs)
+        return SlurmPool(jobs, None if cluster.store else around.root)
     except BaseException:
         jobs.close()
         raise

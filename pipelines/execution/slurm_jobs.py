@@ -1,5 +1,6 @@
 """Jobs of SLURM that are workers: asked for by sbatch, replaced when they end, cancelled when the driver ends."""
 
+import asyncio
 import shutil
 import subprocess
 import time
@@ -21,6 +22,9 @@ _LOOK_S = 5.0
 
 _ASK_S = 60.0
 """How long one of SLURM's commands may take."""
+
+_SILENT_S = 60.0
+"""So long a SLURM that did not answer is not asked again, because no case is handed out while a question waits."""
 
 _BAD_STARTS = 3
 """So many jobs in a row may end before their worker was there; then the next ones will, too."""
@@ -67,6 +71,9 @@ class _Job:
         return self.state in _OVER
 
 
+_Queue = dict[str | None, _Job]
+
+
 class SlurmJobs:
     """As many jobs as asked for, each with its workers.
 
@@ -85,6 +92,8 @@ class SlurmJobs:
         self.around = around
         self.cluster: Any = None
         self._seen: set[str] = set()
+        self._ended: dict[str, str] = {}
+        self._silent_until = 0.0
         self._bad_starts = 0
         self._told = ""
         for command in ("sbatch", "squeue", "scancel"):
@@ -124,27 +133,23 @@ class SlurmJobs:
         """
         there = {self._job_of(worker) for worker in present}
         self._seen |= there
+        self._ended = {name: state for name, state in self._ended.items() if name not in there}
         self._bad_starts = 0 if there else self._bad_starts
         if len(there) >= self.section.jobs or time.monotonic() - self._looked < _LOOK_S:
             return
-        self._looked = time.monotonic()
         queue = self._queue()
-        if queue is None:
-            return
-        over = [name for name in set(self.cluster.workers) - there if _is_over(queue, self._id(name))]
-        for name in over:
-            self._note_end(name)
-        if over:
-            self._replace(over, is_any_there=bool(there))
-        elif not there and (waiting := _in_words(queue)) != self._told:
-            self._told = waiting
-            self.around.tell(waiting)
+        if queue is not None:
+            self._keep(there, queue)
+        self._looked = time.monotonic()
 
     def is_excused(self, worker: str) -> bool:
         """Whether SLURM took a worker away (its time was over, somebody cancelled or preempted it, its node failed)."""
-        queue = self._queue()
-        found = (queue or {}).get(self._id(self._job_of(worker)))
-        return found is not None and found.state not in _TO_BLAME
+        name = self._job_of(worker)
+        state = self._ended.get(name)  # another job may have its name by now
+        if state is None:
+            found = (self._queue() or {}).get(self._id(name))
+            state = found.state if found is not None else ""
+        return bool(state) and state not in _TO_BLAME
 
     def absence(self) -> str:
         """Says what the jobs wait for."""
@@ -153,12 +158,23 @@ class SlurmJobs:
     def close(self) -> None:
         """Cancels all jobs and removes the certificates; the guard does so, too, when this process is killed."""
         self._guard.stdin.close()
-        if self.cluster is not None:
-            with suppress(TimeoutError, OSError, RuntimeError):  # the scheduler ends with this process at the latest
-                self.cluster.close(timeout=10)
-            self.cluster = None
-        self._guard.wait(timeout=_ASK_S)
-        self._patience.__exit__(None, None, None)
+        try:
+            if self.cluster is not None:
+                with suppress(TimeoutError, OSError, RuntimeError):  # it ends with this process at the latest
+                    self.cluster.close(timeout=10)
+                self.cluster = None
+            self._check_cancelled()
+        finally:
+            self._patience.__exit__(None, None, None)
+
+    def _check_cancelled(self) -> None:
+        try:
+            code = self._guard.wait(timeout=_ASK_S)
+        except subprocess.TimeoutExpired:
+            code = None
+        if code != 0:
+            told = "SLURM did not answer" if code is None else f"scancel ended with {code}"
+            self.around.tell(f"{told}: if `squeue --me` still shows jobs, end them by `scancel --name {self.name}`")
 
     def _scheduler(self) -> Any:
         import dask
@@ -183,11 +199,25 @@ class SlurmJobs:
 
         try:
             self.cluster.sync(all_asked_for)
+        except TimeoutError as error:
+            self._silent_until = time.monotonic() + _SILENT_S
+            raise SubmissionError(f"no answer within {_ASK_S:g} s", where="sbatch") from error
         except (RuntimeError, ValueError, OSError) as error:
-            raise SubmissionError(_said(str(error)), where="sbatch") from error
+            raise SubmissionError(str(error), where="sbatch") from error
 
-    def _replace(self, names: list[str], *, is_any_there: bool) -> None:
+    def _keep(self, there: set[str], queue: _Queue) -> None:
+        over = [name for name in set(self.cluster.workers) - there if _is_over(queue, self._id(name))]
+        for name in over:
+            self._note_end(name)
+        if over:
+            self._replace(over, queue, is_any_there=bool(there))
+        elif not there:
+            self._tell_once(_in_words(queue))
+
+    def _replace(self, names: list[str], queue: _Queue, *, is_any_there: bool) -> None:
         for name in names:
+            found = queue.get(self._id(name))
+            self._ended[name] = found.state if found is not None else ""
             del self.cluster.workers[name]
             self._seen.discard(name)
         try:
@@ -195,7 +225,12 @@ class SlurmJobs:
         except SubmissionError as error:
             if not is_any_there and len(names) == self.section.jobs:
                 raise
-            self.around.tell(f"a job that ended is not replaced yet: {error}")
+            self._tell_once(f"a job that ended is not replaced yet: {error}")
+
+    def _tell_once(self, what: str) -> None:
+        if what != self._told:
+            self._told = what
+            self.around.tell(what)
 
     def _note_end(self, name: str) -> None:
         number = self._id(name)
@@ -215,12 +250,16 @@ class SlurmJobs:
         job = self.cluster.workers.get(name)
         return None if job is None else job.job_id
 
-    def _queue(self) -> dict[str | None, _Job] | None:
+    def _queue(self) -> _Queue | None:
         """Returns the jobs of this run that SLURM knows of, also those that ended lately; nothing when it is silent."""
+        if time.monotonic() < self._silent_until:
+            return None
         command = ["squeue", "--noheader", "--states=all", f"--name={self.name}", "--format=%i|%T|%r"]
         try:
             told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=_ASK_S).stdout
         except (subprocess.SubprocessError, OSError):
+            self._silent_until = time.monotonic() + _SILENT_S
+            self._tell_once("squeue does not answer: jobs that end are not replaced meanwhile")
             return None
         rows = [line.strip().split("|", 2) for line in told.splitlines() if line.count("|") >= 2]
         return {number: _Job(state, reason) for number, state, reason in rows}
@@ -243,7 +282,28 @@ def _job_class() -> Any:
         async def close(self) -> None:
             self.status = Status.closed
 
+        async def _submit_job(self, script_filename: str) -> str:
+            """Asks in a thread: of those there are few, and thousands of jobs are not asked for at once."""
+            return await asyncio.to_thread(_submitted, script_filename)
+
     return Job
+
+
+def _submitted(script: str) -> str:
+    """Returns what sbatch says of a script that it took.
+
+    Raises:
+        RuntimeError: It took none; the message is its own.
+        TimeoutError: It does not answer.
+    """
+    try:
+        done = subprocess.run(["sbatch", script], capture_output=True, text=True, check=False, timeout=_ASK_S)
+    except subprocess.TimeoutExpired as error:
+        raise TimeoutError from error
+    if done.returncode:
+        said = done.stderr.strip().splitlines()[-1:] or [f"it ended with {done.returncode} and said nothing"]
+        raise RuntimeError(said[0].removeprefix("sbatch: error: "))
+    return done.stdout
 
 
 def _is_installed(name: str) -> bool:
@@ -252,12 +312,12 @@ def _is_installed(name: str) -> bool:
     return importlib.util.find_spec(name) is not None
 
 
-def _is_over(queue: dict[str | None, _Job], number: str | None) -> bool:
+def _is_over(queue: _Queue, number: str | None) -> bool:
     found = queue.get(number)
     return found is None or found.is_over
 
 
-def _in_words(queue: dict[str | None, _Job]) -> str:
+def _in_words(queue: _Queue) -> str:
     alive = [job for job in queue.values() if not job.is_over]
     if not alive:
         return "no job of this run is in SLURM's queue"
@@ -266,9 +326,3 @@ def _in_words(queue: dict[str | None, _Job]) -> str:
         counts[job.state.lower(), job.reason] += 1
     told = [f"{n} {state}" + ("" if why == "None" else f" ({why})") for (state, why), n in sorted(counts.items())]
     return f"jobs in SLURM's queue: {', '.join(told)}"
-
-
-def _said(message: str) -> str:
-    """Returns what a command of SLURM complained of, out of dask-jobqueue's report."""
-    tail = message.rpartition("stderr:\n")[2].strip()
-    return tail.splitlines()[-1].removeprefix("sbatch: error: ") if tail else message

@@ -15,7 +15,8 @@ from pipelines.execution.pool import DASK_CONFIG
 from pipelines.params.slurm import SlurmSection
 
 _LOGS_KEPT = 20
-_GUARD = 'read -r _; scancel --quiet --name "$1"; rm -rf "$2"'
+_GUARD = 'read -r _; rm -rf "$2"; scancel --quiet --name "$1"'
+"""The keys go first: a SLURM that does not answer must not keep them lying about."""
 
 
 class NoSharedFolderError(InputError):

@@ -189,7 +189,7 @@ class ClusterSection(Section):
 
     def _check_address(self) -> None:
         found = re.fullmatch(r"(tls|tcp)://(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._\-]+):(\d{1,5})", self.address)
-        if found is None:
+        if found is None or not 0 < int(found[3]) < 1 << 16:
             raise ValueError(f"kind is address, and address {self.address!r} is none like tls://scheduler:8786")
         if found[1] == "tls":
             self._check_certificates(self.address)

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -155,8 +156,76 @@ def test_jobs_and_certificates_go_when_the_driver_is_killed(fake: Path) -> None:
         assert driver.stdout.readline() == "guarded\n"
         assert not (fake / "cancelled").exists()
         os.kill(driver.pid, signal.SIGKILL)
-    until(lambda: None, end=lambda: not secret.exists())
-    assert (fake / "cancelled").read_text() == "--quiet --name radmill-1\n"
+    cancelled = fake / "cancelled"
+    until(lambda: None, end=lambda: cancelled.exists() and cancelled.read_text() == "--quiet --name radmill-1\n")
+    assert not secret.exists(), "the keys go first, in case scancel hangs"
+
+
+def test_an_sbatch_that_hangs_is_given_up(fake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (fake / "bin" / "sbatch").write_text("#!/bin/bash\nexec sleep 20\n")
+    monkeypatch.setattr(slurm_jobs, "_ASK_S", 0.2)
+    began = time.monotonic()
+    with pytest.raises(SubmissionError, match=r"no answer within 0\.2 s"):
+        slurm_pool(ClusterSection(kind="slurm", slurm={"host": "127.0.0.1"}), around(fake))
+    assert time.monotonic() - began < 15
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Any:
+    """Jobs of which none was asked for, and what they told."""
+    jobs, told = SlurmJobs.__new__(SlurmJobs), []
+    jobs.section, jobs.around, jobs.name = SlurmSection(), around(tmp_path, told.append), "radmill-x"
+    jobs.cluster = SimpleNamespace(workers={"one": SimpleNamespace(job_id="2")})
+    jobs._silent_until, jobs._told, jobs._ended = 0.0, "", {}
+    return jobs, told
+
+
+def test_a_slurm_that_hangs_is_not_asked_at_each_look(bare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each question may take a minute, and no case is handed out meanwhile: a node with 128 workers took hours."""
+    asked = []
+
+    def silent(command: list[str], **_: object) -> None:
+        asked.append(command)
+        raise subprocess.TimeoutExpired(command, 60)
+
+    jobs, told = bare
+    monkeypatch.setattr(slurm_jobs.subprocess, "run", silent)
+    assert [jobs.is_excused("one") for _ in range(3)] == [False] * 3
+    assert len(asked) == 1
+    assert told == ["squeue does not answer: jobs that end are not replaced meanwhile"]
+
+
+def test_a_job_that_took_the_name_of_another_says_nothing_of_its_end(
+    bare: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs, _ = bare
+    queue = {"1": slurm_jobs._Job("OUT_OF_MEMORY", "None")}
+    jobs.cluster.workers["one"].job_id, jobs._seen = "1", set()
+    monkeypatch.setattr(jobs, "_submit", lambda: jobs.cluster.workers.update(one=SimpleNamespace(job_id="2")))
+    monkeypatch.setattr(jobs, "_queue", lambda: {**queue, "2": slurm_jobs._Job("PENDING", "Priority")})
+    jobs._replace(["one"], queue, is_any_there=True)
+    assert not jobs.is_excused("one"), "the pending one is another job"
+    jobs._bad_starts, jobs._looked = 0, 0.0
+    jobs.keep(["one"])
+    assert jobs.is_excused("one"), "now it is about the new one"
+
+
+def test_jobs_that_cannot_be_called_off_are_told(bare: Any) -> None:
+    jobs, told = bare
+    for code, what in ((None, "SLURM did not answer"), (1, "scancel ended with 1")):
+        left: list[object] = []
+        guard = SimpleNamespace(stdin=SimpleNamespace(close=lambda: None), wait=lambda timeout, code=code: ended(code))
+        jobs.cluster, jobs._guard = None, guard
+        jobs._patience = SimpleNamespace(__exit__=lambda *_, left=left: left.append(1))
+        jobs.close()
+        assert told[-1] == f"{what}: if `squeue --me` still shows jobs, end them by `scancel --name radmill-x`"
+        assert left, "the patience is given back all the same"
+
+
+def ended(code: int | None) -> int:
+    if code is None:
+        raise subprocess.TimeoutExpired("guard", 60)
+    return code
 
 
 class ShortPool:
