@@ -20,6 +20,7 @@ from featurestore.schemas import Column, TableSchema
 from featurestore.tables import write_center
 from featurestore.training_sets import TrainingSet
 from featurestore.views import FeatureService, wide_frame
+from pipelines.demo import write_demo
 from pipelines.ingest.views import ACQUISITION, QC, clinical_schema, outcomes_schema, qc_row
 from pipelines.params import Params, parse_params
 from pipelines.workspace import Workspace
@@ -32,6 +33,14 @@ FOLDS, REPEATS = 5, 2
 
 Patients = pd.DataFrame
 FakeStudy = Callable[..., tuple[Workspace, Params]]
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six patients of each of the demo's centers, with every planted fault. Tests read it; to change it, copy it."""
+    folder = tmp_path_factory.mktemp("demo")
+    write_demo(folder, patients=6)
+    return folder
 
 
 @pytest.fixture(scope="session")

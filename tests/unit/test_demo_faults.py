@@ -10,17 +10,10 @@ import SimpleITK as sitk
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from pipelines.demo import PLANTED, Planted, write_demo
+from pipelines.demo import PLANTED, Planted
 from pipelines.demo.centers import CENTERS, PHASES, CenterStyle
 
 STYLES = {style.name: style for style in CENTERS}
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("faulty_demo")
-    write_demo(folder, patients=5)
-    return folder
 
 
 @pytest.fixture(scope="module")

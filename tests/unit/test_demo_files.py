@@ -27,13 +27,6 @@ DICOM_STYLES = [style for style in CENTERS if style.is_dicom]
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("demo")
-    write_demo(folder, patients=N_PATIENTS, seed=SEED)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def objects(demo: Path) -> dict[str, list[Dataset]]:
     """All DICOM objects of each center without pixels, read with every value checked."""
     config.settings.reading_validation_mode = config.RAISE

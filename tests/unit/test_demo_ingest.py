@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow.dataset as arrow
 import pytest
 
-from pipelines.demo import PLANTED, write_demo
+from pipelines.demo import PLANTED
 from pipelines.demo.centers import CENTERS, HARBOR
 from pipelines.demo.patients import patients_of
 from pipelines.demo.scene import draw
@@ -39,11 +39,10 @@ class Ingested:
 
 
 @pytest.fixture(scope="module")
-def ingested(tmp_path_factory: pytest.TempPathFactory) -> Ingested:
-    study = Workspace(tmp_path_factory.mktemp("study"))
+def ingested(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Ingested:
+    study = Workspace(shutil.copytree(demo, tmp_path_factory.mktemp("demo") / "study"))
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(ROOT / name, study.root)
-    write_demo(study.root, patients=N_PATIENTS, seed=SEED)
     intake(study, load_params(study.params))
     params = load_params(study.params)
     for role in ROLES:

@@ -34,6 +34,15 @@ def paper(study, tmp_path_factory):  # type: ignore[no-untyped-def]
     return folder
 
 
+@pytest.fixture(scope="module")
+def again(study, tmp_path_factory):  # type: ignore[no-untyped-def]
+    """The paper once more, in a folder that holds a file of somebody's."""
+    folder = tmp_path_factory.mktemp("again")
+    (folder / "manuscript.docx").write_bytes(b"mine")
+    write_paper(*study, folder)
+    return folder
+
+
 def names(folder: Path, kind: str, ending: str) -> set[str]:
     return {path.stem for path in (folder / kind).glob(f"*.{ending}")}
 
@@ -65,14 +74,13 @@ def test_index_lists_every_file(paper: Path) -> None:
     assert "paper.html" in index
 
 
-def test_figures_are_for_print_and_the_same_each_time(study, paper: Path, tmp_path: Path) -> None:
+def test_figures_are_for_print_and_the_same_each_time(paper: Path, again: Path) -> None:
     for path in (paper / "figures").glob("*.png"):
         with Image.open(path) as image:
             assert round(image.info["dpi"][0]) == 300
-    write_paper(*study, tmp_path)
     for path in paper.rglob("*"):
         if path.is_file():
-            assert (tmp_path / path.relative_to(paper)).read_bytes() == path.read_bytes(), path.name
+            assert (again / path.relative_to(paper)).read_bytes() == path.read_bytes(), path.name
 
 
 def test_tables_say_the_same_in_each_format_and_break_nothing(paper: Path) -> None:
@@ -107,12 +115,10 @@ def test_latex_prints_what_stands_there() -> None:
     assert "A &amp; B" in html_table(made)
 
 
-def test_files_of_others_stay_and_a_file_is_no_folder(study, tmp_path: Path) -> None:
-    (tmp_path / "manuscript.docx").write_bytes(b"mine")
-    write_paper(*study, tmp_path)
-    assert (tmp_path / "manuscript.docx").read_bytes() == b"mine"
+def test_files_of_others_stay_and_a_file_is_no_folder(study, again: Path) -> None:
+    assert (again / "manuscript.docx").read_bytes() == b"mine"
     with pytest.raises(NotAFolderError):
-        write_paper(*study, tmp_path / "manuscript.docx")
+        write_paper(*study, again / "manuscript.docx")
 
 
 def test_study_with_nothing_yet_still_has_an_index(study, tmp_path: Path) -> None:

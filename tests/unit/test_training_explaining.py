@@ -13,7 +13,7 @@ from pipelines.training.splits import repeated_folds
 
 VALUES = {
     "lr": {"C": 1.0, "components": 4, "scores": "scaled"},
-    "rf": {"trees": 30, "max_depth": 4, "min_leaf": 3, "max_features": 0.5, "components": 4},
+    "rf": {"trees": 10, "max_depth": 4, "min_leaf": 3, "max_features": 0.5, "components": 4},
     "mlp": {"hidden": "4", "alpha": 1.0, "activation": "tanh", "iterations": 60, "components": 4, "scores": "whitened"},
 }
 NAMES = ["a.original_glcm_Planted", "a.original_shape_B", "b.original_glcm_C", "b.D", "a.E", "a.F"]
@@ -48,17 +48,18 @@ def test_sampled_contributions_come_close_to_the_exact_ones_of_shap(estimator, m
     shap = pytest.importorskip("shap")
     from pipelines.models.estimators import log_odds
 
-    monkeypatch.setattr(subject, "EVALUATIONS", 10_000)
+    monkeypatch.setattr(subject, "MOST_PATIENTS", 6)
     X, y, facts = patients()
     model = fitted(estimator, X, y, facts)
     A = model.preparation.matrix(model.n_components, model.scores).T
     S = model.preparation.standardized(X, facts)
     sampled = [contributions(model, X, facts, seed) for seed in range(60)]
-    rows = sampled[0].features[:6]
+    rows = sampled[0].features
+    assert len(rows) == 6
     explain = shap.explainers.Exact(
         lambda s: log_odds(model.classifier, (s - model.preparation.center) @ A), S.mean(axis=0, keepdims=True)
     )
-    mean = np.mean([found.values[:6] for found in sampled], axis=0)
+    mean = np.mean([found.values for found in sampled], axis=0)
     assert mean == pytest.approx(explain(rows).values, abs=0.12 * np.abs(mean).max())
 
 
