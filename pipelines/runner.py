@@ -47,6 +47,14 @@ class CaseFailedError(CaseError):
     default_remedy = "look at the message; if the file opens elsewhere, please report it with this message"
 
 
+class OutOfMemoryError(CaseError):
+    """There is no memory for the case."""
+
+    code = "out_of_memory"
+    status = "failed"
+    default_remedy = "run with fewer workers (cluster.workers) or on a machine with more memory"
+
+
 class Runner(Protocol):
     """Runs a function over cases; yields every case exactly once, in any order, and never raises for a case.
 
@@ -73,6 +81,8 @@ def attempt(work: Callable[..., Receipt], task: CaseTask) -> CaseOutcome:
         return CaseOutcome(task=task, receipt=work(**task.payload))
     except CaseError as error:
         return CaseOutcome(task=task, error=error)
+    except MemoryError:
+        return CaseOutcome(task=task, error=OutOfMemoryError("no memory for the case", where=task.name))
     except Exception as error:  # one bad case stays one bad case
         return CaseOutcome(task=task, error=CaseFailedError(f"{type(error).__name__}: {error}", where=task.name))
 

@@ -193,11 +193,16 @@ def run_dvc(workspace: Workspace, *arguments: str) -> str:
 
 
 def environment(workspace: Workspace) -> dict[str, str]:
-    """Returns the environment of stage commands: own bin folder first, DVC's state inside the study, no analytics."""
+    """Returns the environment of stage commands: own bin folder first, DVC's state inside the study, no analytics.
+
+    What a killed stage leaves to Python's resource tracker is not told, or it would be the last word, below the remedy.
+    """
     own = str(Path(sys.executable).parent)
+    told = os.environ.get("PYTHONWARNINGS", "")
     return {
         **os.environ,
         "PATH": os.pathsep.join([own, os.environ.get("PATH", "")]),
+        "PYTHONWARNINGS": ",".join(["ignore:resource_tracker:UserWarning", *([told] if told else [])]),
         "DVC_NO_ANALYTICS": "1",
         "DVC_SITE_CACHE_DIR": str(workspace.state / "dvc"),
     }

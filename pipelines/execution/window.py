@@ -16,10 +16,13 @@ from typing import Any, Protocol
 
 from pipelines.execution.problems import CaseTimeoutError, ClusterError, NotEnoughMemoryError, WorkerDiedError
 from pipelines.execution.work import STRANDED, Flight, Slot, Work, fetched, isolated
-from pipelines.runner import CaseOutcome, CaseTask
+from pipelines.runner import CaseOutcome, CaseTask, OutOfMemoryError
 
 _LOOK_S = 1.0
 """How often the driver looks which workers there are."""
+
+_AGAIN_S = 15.0
+"""How long a worker that shall end may be seen before its end is asked for again."""
 
 _EXCUSES = 3
 """How often a case is handed out anew because its worker was taken away; one that never ends in time is to blame."""
@@ -202,15 +205,22 @@ class Window:
             self._strand(flight)
         elif outcome is None:
             yield from self._lost(flight)
+        elif isinstance(outcome.error, OutOfMemoryError) and not flight.is_alone:
+            self._put_aside(flight)
         else:
             flight.slot.flight = None
             flight.future.release()
             yield outcome
 
+    def _put_aside(self, flight: Flight) -> None:
+        """There was no memory: the case is tried again when no other has any, by a process that starts anew."""
+        self._vacate(flight.slot)
+        self._end(flight.slot)
+        self._alone.append(flight.task)
+
     def _strand(self, flight: Flight) -> None:
         """The way to a worker was cut while it had a case: the case is the next one, and the worker starts anew."""
         self._put_back(flight)
-        flight.slot.is_stranded = True
 
     def _put_back(self, flight: Flight) -> None:
         self._vacate(flight.slot)
@@ -226,7 +236,7 @@ class Window:
                 self._strand(flight)
                 continue
             self._vacate(flight.slot)
-            self._pool.kill(flight.slot.name)
+            self._end(flight.slot)
             limit_s = flight.task.timeout_s or self._timeout_s
             error = CaseTimeoutError(f"not done after {limit_s:g} s; its process was ended", where=flight.task.name)
             yield CaseOutcome(task=flight.task, error=error)
@@ -249,7 +259,13 @@ class Window:
         flight = slot.flight
         slot.leave()
         if flight is not None:
+            slot.is_stranded = True
             self._pool.client.cancel([flight.future], force=True)
+
+    def _end(self, slot: Slot) -> None:
+        """Has a life ended; it is asked for again while that life is seen."""
+        slot.asked = time.monotonic()
+        self._pool.kill(slot.name)
 
     def _look(self) -> Iterator[CaseOutcome]:
         """Notices workers that are gone, back, or new."""
@@ -274,16 +290,12 @@ class Window:
         if slot.flight is not None and life != slot.life:
             yield from self._lost(slot.flight)
         elif slot.life is not None and life is None:
-            slot.leave()
-        if member is None or life == slot.left:
-            if member is not None and slot.is_stranded:
-                slot.is_stranded = False
-                self._pool.kill(slot.name)
-            return
-        slot.is_stranded = False
-        slot.address, slot.life, slot.memory_bytes = member.address, member.life, member.memory_bytes
-        slot.is_open = member.is_open
-        self._most_memory = max(self._most_memory, member.memory_bytes)
+            slot.miss()
+        if member is not None and member.life != slot.left:
+            slot.join(member.address, member.life, member.memory_bytes, is_open=member.is_open)
+            self._most_memory = max(self._most_memory, member.memory_bytes)
+        elif member is not None and slot.is_stranded and self._seen - slot.asked >= _AGAIN_S:
+            self._end(slot)
 
 
 def need_bytes(task: CaseTask) -> float:

@@ -1,5 +1,6 @@
 """One case with one worker: how it is run there, and how its answer comes back."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -41,7 +42,8 @@ class Slot:
         memory_bytes: What it may use.
         flight: The case it has.
         is_open: Whether it takes new cases.
-        is_stranded: Whether it may still work on a case whose answer cannot come any more.
+        is_stranded: Whether the life it left may go on, with a case whose answer is not waited for: it must be ended.
+        asked: When its end was last asked for.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Slot:
     flight: Flight | None = None
     is_open: bool = True
     is_stranded: bool = False
+    asked: float = -math.inf
 
     @property
     def is_free(self) -> bool:
@@ -62,6 +65,15 @@ class Slot:
         """Gives the worker no case until it lives again."""
         self.flight = None
         self.left, self.address, self.life = self.life or self.left, None, None
+
+    def miss(self) -> None:
+        """Gives the worker, which has no case, none until it is seen again."""
+        self.address, self.life = None, None
+
+    def join(self, address: str, life: str, memory_bytes: int, *, is_open: bool) -> None:
+        """Takes the worker in as it is seen now."""
+        self.address, self.life, self.memory_bytes, self.is_open = address, life, memory_bytes, is_open
+        self.is_stranded, self.asked = False, -math.inf
 
 
 def isolated(work: Work, task: CaseTask) -> CaseOutcome:

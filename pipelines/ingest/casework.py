@@ -14,7 +14,7 @@ from pipelines.ingest.headers import DicomHeader
 from pipelines.ingest.parts import CaseSettings, Plain, part_path, write_part
 from pipelines.ingest.problems import UnreadableError
 from pipelines.ingest.sources import ImageSource, MaskSource
-from pipelines.runner import Receipt
+from pipelines.runner import OutOfMemoryError, Receipt
 
 BASE_MB = 250.0
 """The process with its libraries."""
@@ -46,14 +46,6 @@ class DiskFullError(CaseError):
     code = "disk_full"
     status = "failed"
     default_remedy = "free disk space and run again; cases that are done stay done"
-
-
-class OutOfMemoryError(CaseError):
-    """There is no memory for the case."""
-
-    code = "out_of_memory"
-    status = "failed"
-    default_remedy = "run with fewer workers (cluster.workers) or on a machine with more memory"
 
 
 def plain_images(images: tuple[ImageSource, ...]) -> list[Plain]:

@@ -11,7 +11,7 @@ import dask
 import pytest
 
 from pipelines.execution.cluster import DaskRunner, open_runner
-from pipelines.execution.pool import n_workers
+from pipelines.execution.pool import LocalPool, n_workers
 from pipelines.execution.problems import MainGuardError
 from pipelines.params.operation import ClusterSection
 from pipelines.runner import CaseOutcome, CaseTask, Receipt
@@ -26,13 +26,15 @@ def make_work() -> Callable[..., Receipt]:
 
         from featurestore.errors import CaseError
 
+        raised = {
+            "refuse": CaseError("wrong", where="there", remedy="right it"),
+            "break": ZeroDivisionError("by zero"),
+            "exhaust": MemoryError(),
+            "leave": SystemExit(3),
+        }
+        if what in raised:
+            raise raised[what]
         match what:
-            case "refuse":
-                raise CaseError("wrong", where="there", remedy="right it")
-            case "break":
-                raise ZeroDivisionError("by zero")
-            case "leave":
-                raise SystemExit(3)
             case "hang":
                 sum(range(10**15))  # compiled, and never lets another thread of the process run
             case "die":
@@ -91,6 +93,7 @@ def test_bad_cases_leave_the_others_alone(runner: DaskRunner, tmp_path: object) 
         bad("refuse"),
         bad("break"),
         bad("leave"),
+        bad("exhaust"),
         bad("die"),
         bad("die once", folder=str(tmp_path)),
         bad("hang", timeout_s=1.0),
@@ -103,6 +106,7 @@ def test_bad_cases_leave_the_others_alone(runner: DaskRunner, tmp_path: object) 
         "refuse": "case_error",
         "break": "failed",
         "leave": "failed",
+        "exhaust": "out_of_memory",
         "die": "worker_died",
         "hang": "timeout",
     }
@@ -123,6 +127,27 @@ def test_workers_on_their_way_back_are_waited_for(monkeypatch: pytest.MonkeyPatc
         ended = {outcome.task.name: outcome for outcome in made.run(make_work(), [bad("die"), square(2)])}
     assert ended["die"].error.code == "worker_died"
     assert ended["square 2"].receipt
+
+
+def test_a_worker_that_lost_its_way_to_the_scheduler_is_replaced(
+    runner: DaskRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a worker ends, and has Dask's guardian end with it: nothing started it again."""
+    monkeypatch.setattr("pipelines.execution.pool._ENDED_S", 0.2)
+    pool = runner._pool
+    assert isinstance(pool, LocalPool)
+
+    async def cut() -> None:
+        for stream in pool._cluster.scheduler.stream_comms.values():
+            stream.abort()
+
+    pool.client.sync(cut)
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline and pool.members():
+        time.sleep(0.01)
+    assert pool.members() == {}
+    assert "closing_gracefully" in pool.absence()
+    assert outcomes(runner, [square(number) for number in range(4)])["square 3"].receipt["square"] == 9
 
 
 def test_too_much_memory_ends_the_case_alone(runner: DaskRunner) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.execution.problems import ClusterError
 from pipelines.execution.window import Member, Window
-from pipelines.runner import CaseOutcome, CaseTask
+from pipelines.runner import CaseOutcome, CaseTask, OutOfMemoryError
 
 GB = 10**9
 
@@ -21,6 +21,7 @@ class Future:
         self.is_called_off = False
         self._callbacks: list[Callable[[Any], None]] = []
         self._error: BaseException | None = None
+        self.outcome: CaseOutcome | None = None
 
     def add_done_callback(self, callback: Callable[[Any], None]) -> None:
         self._callbacks.append(callback)
@@ -35,7 +36,7 @@ class Future:
     def result(self, timeout: float) -> CaseOutcome:
         if self._error is not None:
             raise self._error
-        return CaseOutcome(task=self.task, receipt={"at": self.address})
+        return self.outcome or CaseOutcome(task=self.task, receipt={"at": self.address})
 
     def release(self) -> None:
         """Nothing to do."""
@@ -220,3 +221,54 @@ def test_a_run_without_workers_is_given_up_and_calls_its_cases_off() -> None:
     with pytest.raises(ClusterError, match=r"no worker came within 0.1 s: as the test wants it"):
         run(pool, cases(2))
     assert all(future.is_called_off for future in pool.futures)
+
+
+def test_a_worker_that_lost_its_case_and_lives_on_is_ended_until_another_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Protects runs of one worker: it was not used again, and the run was given up for want of workers."""
+    monkeypatch.setattr("pipelines.execution.window._AGAIN_S", 0.0)
+
+    def act(future: Future) -> None:
+        if len(pool.futures) == 1:
+            future.end("lost")
+        else:
+            future.end()
+
+    def kill(name: str) -> None:
+        pool.killed.append(name)
+        if len(pool.killed) == 3:  # before, there was no process to end
+            pool.workers[name] = member(name, life="second")
+
+    pool = FakePool({"a": member("a")}, act=act)
+    monkeypatch.setattr(pool, "kill", kill)
+    assert run(pool, cases(2))["case 0"].receipt == {"at": "a"}
+    assert pool.killed == ["a"] * 3
+
+
+def test_a_free_worker_that_is_not_seen_once_is_used_again() -> None:
+    def look(pool: FakePool) -> None:
+        looks.append(len(looks))
+        pool.workers = {} if len(looks) == 2 else {"a": member("a", is_open=len(looks) > 3)}
+
+    looks: list[int] = []
+    assert run(FakePool({}, look=look), cases(2))["case 1"].receipt == {"at": "a"}
+
+
+@pytest.mark.parametrize("n_times", [1, 2])
+def test_a_case_without_memory_is_tried_once_alone_by_a_fresh_process(n_times: int) -> None:
+    """Alone, it has the memory that the others had."""
+
+    def act(future: Future) -> None:
+        if future.task.name == "case 0" and len(tried) < n_times:
+            tried.append(future.task.name)
+            error = OutOfMemoryError("no memory for the case", where=future.task.name)
+            future.outcome = CaseOutcome(task=future.task, error=error)
+        future.end()
+
+    tried: list[str] = []
+    pool = FakePool({"a": member("a")}, act=act)
+    ended = run(pool, cases(3))
+    assert pool.futures[-1].task.name == "case 0", "the others come first"
+    assert pool.killed == ["a"]
+    error = ended["case 0"].error
+    assert (error and error.code) == (None if n_times == 1 else "out_of_memory")
+    assert all(ended[f"case {number}"].receipt for number in (1, 2))
