@@ -9,6 +9,7 @@ import pandas as pd
 from featurestore.entities import KEY_COLUMNS
 from featurestore.errors import InputError
 from featurestore.files import write_text
+from featurestore.sheets import csv_frame
 from featurestore.views import BOOKKEEPING
 from pipelines.params import Params
 from pipelines.record import installed
@@ -41,7 +42,7 @@ def export_csv(workspace: Workspace, params: Params, view: str, role: Role, path
     )
     features = frame.drop(columns=[*KEY_COLUMNS, *(name for name in BOOKKEEPING if name in frame)])
     table = pd.concat([frame[list(KEY_COLUMNS)], made, features], axis=1)
-    write_text(path, table.to_csv(index=False, lineterminator="\n"))
+    write_text(path, csv_frame(table))
     return len(table)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from featurestore.errors import RadmillError
+from featurestore.visible import visible
 
 COMMANDS: dict[str, tuple[str, str, str]] = {
     # name: (module, function, one line)
@@ -122,13 +123,13 @@ def main() -> None:
         click.echo("stopped; what was finished is kept, and the same command goes on from there", err=True)
         sys.exit(UNEXPECTED)
     except RadmillError as error:
-        click.echo(f"radmill: {error}", err=True)
+        click.echo(f"radmill: {visible(str(error))}", err=True)
         sys.exit(error.exit_code)
     except Exception as error:
         if os.environ.get("RADMILL_TRACE"):
             raise
         told = import_module("pipelines.ingest.pseudonyms").without_identity(str(error), ())
-        click.echo(f"radmill: unforeseen {type(error).__name__}: {told}", err=True)
+        click.echo(f"radmill: unforeseen {type(error).__name__}: {visible(told)}", err=True)
         click.echo("  remedy: set RADMILL_TRACE=1 to see where, and please report it", err=True)
         sys.exit(UNEXPECTED)
     sys.exit(code if isinstance(code, int) else 0)

@@ -116,6 +116,7 @@ def publish(url: str, views: tuple[str, ...], endpoint_url: str | None) -> None:
 @json_option
 def sql(text: str, as_csv: bool, as_json: bool) -> None:
     """Ask the tables in SQL (DuckDB): radmill features sql "SELECT center, count(*) FROM development.radiomics …"."""
+    from featurestore.sheets import csv_frame
     from featurestore.sql import query
     from featurestore.store import Store
 
@@ -123,7 +124,7 @@ def sql(text: str, as_csv: bool, as_json: bool) -> None:
     if as_json:
         click.echo(frame.to_json(orient="records", indent=2))
     elif as_csv:
-        click.echo(frame.to_csv(index=False), nl=False)
+        click.echo(csv_frame(frame), nl=False)
     else:
         print_table(f"{len(frame)} rows", [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")])
 

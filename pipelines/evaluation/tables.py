@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from featurestore.sheets import csv_frame
 from pipelines.evaluation import calibration, curves, utility
 from pipelines.evaluation.discrimination import delong_test
 from pipelines.evaluation.estimates import Floats, class_problem, holm
@@ -143,7 +144,7 @@ def csv_text(rows: Rows, columns: Sequence[str] | None = None) -> str:
     """Returns rows as CSV with ten significant digits; the header stands even without rows."""
     frame = pd.DataFrame(rows, columns=None if columns is None else list(columns))
     frame = frame.replace([np.inf, -np.inf], np.nan)
-    return str(frame.to_csv(index=False, float_format="%.10g", lineterminator="\n"))
+    return csv_frame(frame, float_format="%.10g")
 
 
 def _curve_rows(predictions: CohortPredictions, names: Sequence[str], values: Sequence[Floats]) -> Rows:

@@ -5,13 +5,12 @@ hold a name. So a series description is repeated in a table only where several p
 and the whole list lies under `private/`.
 """
 
-import csv
-import io
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from featurestore.sheets import csv_rows
 from pipelines.ingest.headers import DicomHeader
 from pipelines.ingest.pseudonyms import write_private
 
@@ -43,11 +42,8 @@ class FreeTexts:
 
     def save(self, path: Path) -> None:
         """Writes all of it as a private table, for people who write patterns."""
-        text = io.StringIO()
-        table = csv.writer(text, lineterminator="\n")
-        table.writerow(("kind", "text", "patients"))
-        table.writerows((kind, told, len(whose)) for (kind, told), whose in sorted(self.patients.items()))
-        content = text.getvalue().encode("utf-8", "surrogateescape")
+        rows = ((kind, told, len(whose)) for (kind, told), whose in sorted(self.patients.items()))
+        content = csv_rows([("kind", "text", "patients"), *rows]).encode("utf-8", "surrogateescape")
         if self.patients and not (path.is_file() and path.read_bytes() == content):
             write_private(path, content)
 

@@ -1,11 +1,10 @@
 """A table as CSV, as HTML that a word processor takes, and as LaTeX with booktabs."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from featurestore.visible import in_html
+from featurestore.sheets import csv_rows
+from featurestore.visible import in_html, visible
 
 LONG_ROWS = 45
 """More do not fit a page: such a table breaks over pages."""
@@ -52,21 +51,19 @@ def table(
     name: str, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], note: str = ""
 ) -> PaperTable:
     """Returns a table; columns whose cells begin like numbers stand to the right."""
-    cells = tuple(tuple("" if cell is None else str(cell) for cell in row) for row in rows)
+    cells = tuple(tuple("" if cell is None else visible(str(cell)) for cell in row) for row in rows)
     numeric = tuple(
         at > 0 and any(row[at] for row in cells) and all(_is_number(row[at]) for row in cells)
         for at in range(len(columns))
     )
-    return PaperTable(name=name, title=title, note=note, columns=tuple(columns), rows=cells, is_number=numeric)
+    heads = tuple(visible(head) for head in columns)
+    return PaperTable(name=name, title=visible(title), note=visible(note), columns=heads, rows=cells, is_number=numeric)
 
 
 def csv_text(content: PaperTable) -> str:
     """Returns the table as CSV in UTF-8 text."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(content.columns)
-    writer.writerows([cell.replace(INDENT, "  ") for cell in row] for row in content.rows)
-    return buffer.getvalue()
+    rows = ([cell.replace(INDENT, "  ") for cell in row] for row in content.rows)
+    return csv_rows([content.columns, *rows])
 
 
 def html_table(content: PaperTable) -> str:

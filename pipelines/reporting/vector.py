@@ -2,9 +2,10 @@
 
 import io
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from featurestore.visible import in_html
+from featurestore.visible import in_html, visible
 from pipelines.reporting.palette import TONES
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def inline_svg(figure: "Figure", name: str, description: str) -> str:
     """
     import matplotlib as mpl
 
+    _as_plain_text(figure)
     buffer = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
@@ -39,6 +41,7 @@ def inline_svg(figure: "Figure", name: str, description: str) -> str:
 
 def png_bytes(figure: "Figure", dpi: int = PNG_DPI) -> bytes:
     """Returns a figure as PNG on white."""
+    _as_plain_text(figure)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
     return buffer.getvalue()
@@ -48,6 +51,7 @@ def pdf_bytes(figure: "Figure") -> bytes:
     """Returns a figure as PDF with its fonts in it."""
     import matplotlib as mpl
 
+    _as_plain_text(figure)
     buffer = io.BytesIO()
     with mpl.rc_context({"pdf.fonttype": 42}):
         figure.savefig(buffer, format="pdf", facecolor="white", metadata={"CreationDate": None, "Producer": None})
@@ -58,10 +62,44 @@ def svg_bytes(figure: "Figure", name: str) -> bytes:
     """Returns a figure as a file of its own, with text as outlines so that it looks the same everywhere."""
     import matplotlib as mpl
 
+    _as_plain_text(figure)
     buffer = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "path"}):
         figure.savefig(buffer, format="svg", facecolor="white", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()
+
+
+def _as_plain_text(figure: "Figure") -> None:
+    """Lets texts stand as they are read: no formula between dollars, no control; twice is as once."""
+    from matplotlib.text import Text
+    from matplotlib.ticker import FixedFormatter, FuncFormatter
+
+    axes = [axis for one in figure.axes for axis in (one.xaxis, one.yaxis)]
+    for axis in axes:
+        match axis.get_major_formatter():
+            case FuncFormatter() as told:
+                told.func = _Plain(told.func)
+            case FixedFormatter() as told:
+                told.seq = [_plain(text) for text in told.seq]
+    ticks = {
+        label for axis in axes for tick in axis.majorTicks + axis.minorTicks for label in (tick.label1, tick.label2)
+    }
+    for text in set(figure.findobj(Text)) - ticks:
+        text.set_text(_plain(text.get_text()))
+
+
+class _Plain:
+    """A function that names ticks, whose names stand as they are read."""
+
+    def __init__(self, told: Callable[[float, int | None], str]) -> None:
+        self.told: Callable[[float, int | None], str] = told.told if isinstance(told, _Plain) else told
+
+    def __call__(self, x: float, position: int | None = None) -> str:
+        return _plain(self.told(x, position))
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"(?<!\\)\$", r"\\$", visible(text))
 
 
 def _own_ids(text: str, name: str) -> str:

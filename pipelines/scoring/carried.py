@@ -11,6 +11,7 @@ import pandas as pd
 
 from featurestore.errors import InputError
 from featurestore.files import exclusive, write_text
+from featurestore.sheets import csv_frame
 from pipelines.ingest.center_data import read_center
 from pipelines.ingest.places import IngestPlaces
 from pipelines.ingest.pseudonyms import write_private
@@ -237,7 +238,7 @@ def _with_ids(table: pd.DataFrame, scorer: CarriedScorer, deployment: CarriedDep
 
 def _write(out: Path, table: pd.DataFrame, *, private: bool) -> None:
     """Writes the table if it changed; one that names patients for its owner's eyes alone."""
-    text = table.to_csv(index=False)
+    text = csv_frame(table)
     if out.exists() and out.read_text(encoding="utf-8") == text:
         return
     if private:

@@ -16,6 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from featurestore.files import write_text
+from featurestore.sheets import csv_rows
 from pipelines.ingest.summary import IngestSummary
 from pipelines.scoring.results import Waiting
 
@@ -130,13 +131,10 @@ def _remember(path: Path, lacks: Lacks, since: Mapping[str, str]) -> None:
     if not lacks:
         path.unlink(missing_ok=True)
         return
-    table = StringIO()
-    rows = csv.writer(table, lineterminator="\n")
-    rows.writerow(MEMORY)
-    for case_id in sorted(lacks):
-        rows.writerows((case_id, phase, code, since[case_id]) for phase, code in sorted(lacks[case_id].items()))
-    if not path.exists() or path.read_text(encoding="utf-8") != table.getvalue():
-        write_text(path, table.getvalue())
+    rows = [(case_id, *item, since[case_id]) for case_id in sorted(lacks) for item in sorted(lacks[case_id].items())]
+    text = csv_rows([MEMORY, *rows])
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        write_text(path, text)
 
 
 def _remembered(path: Path) -> dict[str, tuple[dict[str, str], str]]:

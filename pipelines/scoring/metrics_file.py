@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from featurestore.visible import visible
 from pipelines.scoring.runs import RunRecord
 
 Sample = tuple[Mapping[str, object], float]
@@ -99,7 +100,7 @@ def _labels(labels: Mapping[str, object]) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+    return visible(text).replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
 
 
 def _seconds(time: str) -> float:

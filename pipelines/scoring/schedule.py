@@ -17,6 +17,7 @@ from typing import Literal, get_args
 
 from featurestore.errors import InputError
 from featurestore.fingerprints import digest
+from featurestore.visible import visible
 
 Kind = Literal["systemd", "cron", "kubernetes"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -24,8 +25,10 @@ STEPS_MIN = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60, 120, 180, 240, 360, 480, 
 """What divides an hour or a day: all three ways to schedule can say it, and runs come at the same times every day."""
 DEFAULT_EVERY = "1h"
 LOG = "score.log"
-_UNTELLABLE = re.compile(r"[\x00-\x1f\x7f\\]")
-"""Control characters and backslashes: crontabs and units each read them in their own way."""
+_UNTELLABLE = re.compile(r"[\t\n\\]|\s$")
+"""Backslashes, tabs, line breaks, and a space at the end: crontabs and units each read them in their own way."""
+_IMAGE = re.compile(r"[\w.:/@+-]+", re.ASCII)
+_CLAIM = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 
 
 class TimingError(InputError):
@@ -40,7 +43,13 @@ class TimingError(InputError):
 class UnschedulablePathError(InputError):
     """A path cannot be written into a schedule."""
 
-    default_remedy = "rename the folder: no line breaks and no backslashes"
+    default_remedy = "rename the folder: no line breaks, control characters or backslashes, and no space at its end"
+
+
+class UnschedulableNameError(InputError):
+    """An image or a claim cannot be written into a CronJob."""
+
+    default_remedy = "--image takes REPOSITORY:TAG or REPOSITORY@DIGEST, --claim a claim's name: a-z, 0-9, - and ."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,8 +126,10 @@ class Schedule:
         """
         schedule = cls(study=study.resolve(), command=installed_command(), timing=timing)
         for text in (str(schedule.study), *schedule.command):
-            if _UNTELLABLE.search(text):
-                raise UnschedulablePathError("a path has a line break or a backslash", where=repr(text))
+            if _UNTELLABLE.search(text) or visible(text) != text:
+                raise UnschedulablePathError(
+                    "a path has letters that schedules read in their own way", where=repr(text)
+                )
         return schedule
 
     @property
@@ -164,15 +175,20 @@ class Schedule:
 
         Raises:
             TimingError: Its one line cannot say the times.
+            UnschedulableNameError: An image or a claim of this name cannot be.
         """
         fields = self.timing.cron()
         if len(fields) > 1:
             raise TimingError("a CronJob has one line: times of day with different minutes do not fit")
         image = image or f"radmill:{version('radmill')}"
+        claim = claim or self.name
+        for text, form in ((image, _IMAGE), (claim, _CLAIM)):
+            if not form.fullmatch(text):
+                raise UnschedulableNameError("no name of an image or a claim", where=repr(text))
         name = self.name[:52]  # Kubernetes adds 11 letters to a CronJob's name
         return _filled(
             "radmill-score.cronjob.yaml",
-            {"NAME": name, "SCHEDULE": fields[0], "IMAGE": image, "CLAIM": claim or self.name},
+            {"NAME": name, "SCHEDULE": fields[0], "IMAGE": image, "CLAIM": claim},
         )
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pandas as pd
 
 from featurestore.files import write_text
+from featurestore.sheets import csv_frame
 from pipelines.scoring.conformal import recalibrated
 from pipelines.scoring.doubt import OTHER_ACQUISITION, OTHER_DATA, other_acquisition, other_data, shown
 from pipelines.scoring.in_force import problem_of
@@ -23,7 +24,7 @@ DOUBT_UNTOLD = "doubt_untold"
 def write_table(scorer: Scorer, center: str) -> None:
     """Writes the hospital's current scores as a table for people, if it changed."""
     path = scorer.deployment.center(center) / NAME
-    text = table(scorer, center).to_csv(index=False)
+    text = csv_frame(table(scorer, center))
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         write_text(path, text)
 

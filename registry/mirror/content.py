@@ -11,6 +11,7 @@ import pandas as pd
 
 from featurestore.errors import RadmillError
 from featurestore.fingerprints import bytes_digest, digest, file_digest
+from featurestore.visible import in_markdown, visible
 from registry.package import ModelPackage, load_package
 
 FORMAT = 1
@@ -148,14 +149,14 @@ def package_content(
         tables["tables/predictions.json"] = _prediction_table(rows)
     return RunContent(
         package=package.digest,
-        name=f"{family} · {service}" if service else family,
+        name=visible(f"{family} · {service}" if service else family),
         model=model,
         params=_params(package, service),
         metrics=dict(_numbers(metrics)),
         tags=_tags(package, family, metrics, record or {}),
         datasets=tuple(_datasets(package, service, metrics, rows)),
         tables=tables,
-        texts={"card.md": package.card, "package/manifest.json": json.dumps(package.manifest, indent=2)},
+        texts={"card.md": in_markdown(package.card), "package/manifest.json": json.dumps(package.manifest, indent=2)},
     )
 
 
@@ -207,7 +208,7 @@ def _params(package: ModelPackage, service: str) -> dict[str, str]:
         "components": "" if components is None else len(components),
     }
     tuned = {key: value for key, value in model.get("hyperparameters", {}).items() if key not in own}
-    return {key: str(value) for key, value in {**own, **tuned}.items() if value != ""}
+    return {key: visible(str(value)) for key, value in {**own, **tuned}.items() if value != ""}
 
 
 def _numbers(metrics: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
@@ -233,7 +234,7 @@ def _tags(package: ModelPackage, family: str, metrics: Mapping[str, Any], record
         "outcome": str(label.get("name", "")) if isinstance(label, dict) else label,
         "n_events": str(metrics.get("training", {}).get("events", "")),
     }
-    return {name: value for name, value in tags.items() if value}
+    return {name: visible(value) for name, value in tags.items() if value}
 
 
 def _datasets(

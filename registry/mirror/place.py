@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from featurestore.visible import in_markdown
+from featurestore.visible import in_markdown, visible
 
 VIEW = "radmill"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
@@ -89,8 +89,8 @@ def link(experiment_id: str) -> str:
 
 
 def study_key(study: Path) -> str:
-    """Returns what tells this study from others on one server: its folder's name."""
-    return study.resolve().name
+    """Returns what tells this study from others on one server: its folder's name, fit for MLflow's filters."""
+    return re.sub(r"['\"`]", "_", visible(study.resolve().name))
 
 
 @contextmanager
@@ -121,6 +121,7 @@ def connection(tracking_uri: str) -> Iterator[Any]:
 
 def open_experiment(client: Any, study: Path, name: str, tracking_uri: str) -> str:
     """Returns the id of the study's experiment, made when absent, with note, mode and stored view set."""
+    name = visible(name)
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         # a database alone would put them wherever the command happens to run; a server knows its own place

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from featurestore.visible import in_markdown
+from featurestore.visible import in_markdown, visible
 from registry.card import version_card
 from registry.errors import PackageAbsentError
 from registry.gates import metric
@@ -161,5 +161,5 @@ def _tags(version: ModelVersion) -> dict[str, str]:
         "model": version.model,
         "state": version.state,
         "package": version.digest[:12],
-        "override": "; ".join(version.overrides) or "none",
+        "override": visible("; ".join(version.overrides)) or "none",
     }

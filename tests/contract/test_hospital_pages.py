@@ -2,17 +2,24 @@
 
 import json
 import re
+from copy import copy
+from dataclasses import fields, is_dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from jinja2 import Template
+from markupsafe import Markup
 
 from pipelines.ingest.pseudonyms import case_id, load_key
 from pipelines.params import edit_params
 from pipelines.reporting.hospital_files import Reader, files_of
 from pipelines.reporting.hospital_runs import steps_of
+from pipelines.scoring.center_summary import read_summary
 from pipelines.scoring.runs import runs_path
 from tests.hospital_study import SmallStudy, small_study
 from tests.hospital_tables import deliver, run, tables_study
+from tests.hostile import HOSTILE, RAW, Text
 from tests.page_structure import faults
 
 N = 40
@@ -82,6 +89,50 @@ def test_labels_bring_performance_beside_development(study: SmallStudy) -> None:
     assert faults(study.workspace.deployment / "pages" / "harbor.html") == []
 
 
+def test_texts_that_would_be_programs_stand_as_texts(study: SmallStudy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever text a page is given is hostile: what hospitals sent, what a summary told, names of features."""
+    fill = Template.render
+    monkeypatch.setattr(Template, "render", lambda self, **content: fill(self, **hostile(content)))
+    deliver(study, "harbor", N, labelled=True)
+    told_by_summary(study)
+    run(study)
+    for name in ("harbor", "index"):
+        told = page(study, name)
+        assert told.count("zq&lt;script&gt;") > 20
+        assert not RAW.search(told)
+        assert Text(told).acts == []
+
+
+def hostile(content: Any) -> Any:
+    """Returns the content of a page with something hostile at the end of each text."""
+    match content:
+        case Markup():
+            return content
+        case str():
+            return content + HOSTILE
+        case dict():
+            return {name: hostile(value) for name, value in content.items()}
+        case list() | tuple():
+            made = [hostile(value) for value in content]
+            return type(content)(*made) if hasattr(content, "_fields") else type(content)(made)
+        case _ if is_dataclass(content) and not isinstance(content, type):
+            made = copy(content)
+            for own in fields(content):
+                object.__setattr__(made, own.name, hostile(getattr(content, own.name)))
+            return made
+        case _:
+            return content
+
+
+def told_by_summary(study: SmallStudy) -> None:
+    champion = study.registry.champion()
+    assert champion is not None
+    told = {"package": champion.digest, "release": "0.1.0", "feature_set": "1", "scored": 55, "positive": 20}
+    file = study.root / "told.json"
+    file.write_text(json.dumps(told))
+    read_summary(study.workspace, file, "faraway")
+
+
 def test_withheld_scores_are_not_on_the_page(study: SmallStudy) -> None:
     deliver(study, "far", 12, shift=9.0)
     edit_params(study.workspace.params, lambda content: content["scoring"].update(doubt={"policy": "withhold"}))
@@ -93,14 +144,7 @@ def test_withheld_scores_are_not_on_the_page(study: SmallStudy) -> None:
 
 
 def test_a_hospital_known_by_a_summary_is_marked_so(study: SmallStudy) -> None:
-    champion = study.registry.champion()
-    assert champion is not None
-    told = {"package": champion.digest, "release": "0.1.0", "feature_set": "1", "scored": 55, "positive": 20}
-    file = study.root / "told.json"
-    file.write_text(json.dumps(told))
-    from pipelines.scoring.center_summary import read_summary
-
-    read_summary(study.workspace, file, "faraway")
+    told_by_summary(study)
     run(study)
     assert "summary file" in page(study, "index")
     assert "faraway" in page(study, "index")

@@ -10,7 +10,15 @@ import yaml
 from click.testing import CliRunner
 
 from pipelines.cli import radmill
-from pipelines.scoring.schedule import STEPS_MIN, Schedule, Timing, TimingError, UnschedulablePathError, marks
+from pipelines.scoring.schedule import (
+    STEPS_MIN,
+    Schedule,
+    Timing,
+    TimingError,
+    UnschedulableNameError,
+    UnschedulablePathError,
+    marks,
+)
 from pipelines.scoring.schedule_install import UnpairedMarksError, with_lines
 from pipelines.workspace import NoStudyError
 
@@ -138,9 +146,19 @@ def test_two_studies_of_one_name_have_two_schedules(tmp_path: Path) -> None:
     assert len({scheduled(tmp_path / place / "study").name for place in ("a", "b")}) == 2
 
 
-def test_a_path_with_a_line_break_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["a\nb", "a\rb", "a\\", "a ", "a\x1b[2K", "a\u202eb", "a\u2028b", "a\udcff"])
+def test_a_path_that_could_be_read_as_another_is_refused(tmp_path: Path, name: str) -> None:
+    """Line breaks begin lines of their own, controls hide some from who looks at them, and some bytes are no text."""
     with pytest.raises(UnschedulablePathError, match="rename"):
-        scheduled(tmp_path / "a\nb")
+        scheduled(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "own", [{"image": 'a"\n- x'}, {"image": "a b"}, {"claim": 'a"'}, {"claim": "a\n"}, {"claim": "A"}]
+)
+def test_a_cronjob_takes_names_alone(study: Path, own: dict[str, str]) -> None:
+    with pytest.raises(UnschedulableNameError, match="--claim"):
+        scheduled(study).cronjob(**own)
 
 
 def test_lines_replace_their_own_and_leave_others() -> None:
