@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 from typing import Literal
@@ -71,6 +71,7 @@ def examine(folder: Path) -> list[Finding]:
         *(_library(name, "radmill") for name in BASE),
         *(_library(name, "radmill[study]") for name in STUDY),
         *(_library(name, "radmill[reference]") for name in REFERENCE),
+        _torch(),
         Finding(subject="feature set", found=FEATURE_SET),
     ]
 
@@ -186,6 +187,29 @@ def _library(module: str, source: str) -> Finding:
             subject=module, found=found, verdict="unfit", remedy=remedy, why="it is there and cannot be used"
         )
     return Finding(subject=module, found=_version(names[0]))
+
+
+def has_torch() -> bool:
+    """Returns whether PyTorch is installed."""
+    return bool(packages_distributions().get("torch"))
+
+
+def _torch() -> Finding:
+    """Looks at PyTorch and for a GPU; where no settings ask for networks, a missing PyTorch is no lack."""
+    if not has_torch():
+        return Finding(subject="PyTorch", found="not installed; only networks (`deep`) need it: radmill[deep]")
+    found = replace(_library("torch", "radmill[deep]"), subject="PyTorch")
+    if found.verdict != "fit":
+        return found
+    gpu = "sees a GPU" if sees_gpu() else "sees no GPU: networks are trained on the processor"
+    return replace(found, found=f"{found.found}, {gpu}")
+
+
+def sees_gpu() -> bool:
+    """Returns whether PyTorch sees a GPU."""
+    from pipelines.models.resnet import device_of
+
+    return device_of("auto") == "cuda"
 
 
 def _version(distribution: str) -> str:

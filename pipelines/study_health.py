@@ -16,7 +16,7 @@ from pathlib import Path
 from featurestore.errors import RadmillError
 from featurestore.files import TEMPORARY, write_text
 from pipelines.cluster_health import cluster_findings
-from pipelines.doctor import Finding, private_files
+from pipelines.doctor import Finding, has_torch, private_files, sees_gpu
 from pipelines.params import Params, load_params
 from pipelines.params.plain_yaml import PlainYamlError, read_plain_yaml
 from pipelines.record import FEATURE_SET
@@ -180,7 +180,28 @@ def _settings(workspace: Workspace) -> Iterator[Finding]:
         )
         return
     yield from _keys(workspace, params)
+    yield from _networks(params)
     yield from cluster_findings(params.cluster, workspace.root)
+
+
+def _networks(params: Params) -> Iterator[Finding]:
+    insisting = [name for name, model in params.deep.items() if model.device == "cuda"]
+    if params.deep and not has_torch():
+        yield Finding(
+            subject="study: networks",
+            found=f"PyTorch is not installed, which {', '.join(params.deep)} need",
+            verdict="unfit",
+            why="the networks under `deep` in params.yaml are trained and applied with it",
+            remedy="pip install 'radmill[deep]', or write `deep: {}` into params.yaml",
+        )
+    elif insisting and not sees_gpu():
+        yield Finding(
+            subject="study: networks",
+            found=f"no GPU, which {', '.join(insisting)} ask for",
+            verdict="unfit",
+            why="`device: cuda` stops with exit 2 where there is none",
+            remedy="set device to auto or cpu in params.yaml",
+        )
 
 
 def _pin(workspace: Workspace) -> Iterator[Finding]:

@@ -1,5 +1,6 @@
 """`radmill init` on own data: what lies in the centers' folders is looked at, shown, asked about, and written down."""
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,6 @@ from pipelines.cli.terminal import TerminalProgress, print_facts, print_table
 from pipelines.looking import Proposal, find_centers, look_at_center, propose
 from pipelines.looking.choices import Choices
 from pipelines.looking.choosing import (
-    AnswerNeededError,
     AnswerWrongError,
     Outcome,
     chosen_phases,
@@ -21,7 +21,10 @@ from pipelines.looking.choosing import (
     external_centers,
     label_column,
     outcome,
+    positive_values,
+    withheld_values,
 )
+from pipelines.looking.columns import likely_label, own_values, positive_guess
 from pipelines.looking.found import SeenColumn, shown_tally
 from pipelines.looking.phases import SeenPhase
 from pipelines.params import load_params
@@ -29,6 +32,10 @@ from pipelines.study import bring, check_free, init_study
 from pipelines.workspace import Workspace
 
 T = TypeVar("T")
+
+_NONE = "none"
+_EXTERNAL = re.compile(r"extern|valid|test|hold")
+"""How a center's folder is called that is kept for validation."""
 
 
 class StudyInsideDataError(InputError):
@@ -153,7 +160,7 @@ def _tell(proposal: Proposal, choices: Choices, result: Outcome) -> None:
             "external": ", ".join(choices.external) or "none: nothing can be promoted without an override",
             "phases": "; ".join(f"{phase.name} {phase.pattern}" for phase in choices.phases),
             "label": f"{result.column.name}: positive {counted(result.positive)}; negative {counted(result.negative)}",
-            "clinical columns": ", ".join(column.name for column in choices.clinical) or "none",
+            "clinical columns": ", ".join(map(_declared, choices.clinical)) or "none",
             "tell of later, not read": ", ".join(_late(proposal, choices)) or "–",
             "region": f"{choices.roi_pattern}, mask value {choices.roi_label}",
             "outlines of": choices.observer,
@@ -162,11 +169,22 @@ def _tell(proposal: Proposal, choices: Choices, result: Outcome) -> None:
     click.echo()
 
 
+def _declared(column: SeenColumn) -> str:
+    """Returns a clinical column's name, with how many of its values are not listed in the settings."""
+    n = len(set(column.values) - set(own_values(column))) if column.kind == "category" else 0
+    return f"{column.name} ({n} values of few patients left out)" if n else column.name
+
+
 def _external(proposal: Proposal, given: Given, *, asking: bool) -> list[str]:
-    if given.external or not asking or len(proposal.centers) == 1:
+    if given.external or not asking:
         return external_centers(proposal, given.external)
-    text = "External centers, sealed for validation (names with commas; empty: none)"
-    return _asked(text, "", lambda answer: external_centers(proposal, _split(answer)))
+    if len(proposal.centers) == 1:
+        click.echo(f"{proposal.centers[0].name} is the only center, so none can be external: models are made in it.")
+        return []
+    likely = [center.name for center in proposal.centers if _EXTERNAL.search(center.name)]
+    default = ", ".join(likely) if 0 < len(likely) < len(proposal.centers) else _NONE
+    text = f"External centers, sealed for validation (names with commas; {_NONE})"
+    return _asked(text, default, lambda answer: external_centers(proposal, _none_or_names(answer)))
 
 
 def _phases(proposal: Proposal, given: Given, *, asking: bool) -> list[SeenPhase]:
@@ -182,15 +200,19 @@ def _outcome(proposal: Proposal, given: Given, *, asking: bool) -> Outcome:
         column = label_column(proposal, given.label)
     else:
         print_table("Columns that may be the label", proposal.column_rows([c.name for c in proposal.labels]))
-        default = proposal.labels[0].name if len(proposal.labels) == 1 else None
-        column = _asked("Label column", default, lambda answer: label_column(proposal, answer))
-    try:
+        column = _asked("Label column", likely_label(proposal.labels), lambda answer: label_column(proposal, answer))
+    if not asking:
         return outcome(column, given.positive, given.negative)
-    except AnswerNeededError:
-        if not asking:
-            raise
-    text = f"Positive values of {column.name} (with commas), of {shown_tally(column.values)}"
-    return _asked(text, None, lambda answer: outcome(column, _split(answer), given.negative))
+    positive = given.positive or _asked(
+        f"Positive values of {column.name} (with commas), of {shown_tally(column.values)}",
+        ", ".join(positive_guess(column)) or None,
+        lambda answer: tuple(positive_values(column, _split(answer))),
+    )
+    if given.negative or not withheld_values(column, positive):
+        return outcome(column, positive, given.negative)
+    click.echo("Values that only one or two patients have are not shown; look them up in clinical.csv.")
+    text = "Negative values (with commas)"
+    return _asked(text, None, lambda answer: outcome(column, positive, _split(answer)))
 
 
 def _clinical(proposal: Proposal, label: str, given: Given, *, asking: bool) -> list[SeenColumn]:
@@ -202,12 +224,10 @@ def _clinical(proposal: Proposal, label: str, given: Given, *, asking: bool) -> 
         return proposed
     names = [column.name for column in proposed]
     print_table("Clinical columns that seem known before the outcome", proposal.column_rows(names))
-    text = "Clinical columns to read (with commas; none)"
-    return _asked(text, ", ".join(names) or "none", lambda answer: _named_columns(proposal, label, answer))
-
-
-def _named_columns(proposal: Proposal, label: str, answer: str) -> list[SeenColumn]:
-    return clinical_columns(proposal, label, [] if answer.strip().casefold() == "none" else _split(answer))
+    text = f"Clinical columns to read (with commas; {_NONE})"
+    return _asked(
+        text, ", ".join(names) or _NONE, lambda answer: clinical_columns(proposal, label, _none_or_names(answer))
+    )
 
 
 def _roi(proposal: Proposal, given: Given, *, asking: bool) -> str:
@@ -218,8 +238,6 @@ def _roi(proposal: Proposal, given: Given, *, asking: bool) -> str:
 
 
 def _pattern(text: str) -> str:
-    import re
-
     try:
         re.compile(text)
     except re.error as error:
@@ -258,6 +276,10 @@ def _ask_where(folder: Path) -> Path | None:
 def _ask_copy() -> bool:
     click.echo("Hospitals' files can stay where they are: data/raw gets a link to each center's folder.")
     return click.prompt("Link or copy", default="link", type=click.Choice(["link", "copy"])) == "copy"
+
+
+def _none_or_names(answer: str) -> list[str]:
+    return [] if answer.strip().casefold() == _NONE else _split(answer)
 
 
 def _split(answer: str) -> list[str]:

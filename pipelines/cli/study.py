@@ -210,9 +210,9 @@ def ui(port: int) -> None:
 def doctor(ibsi: bool, fix: bool, as_json: bool) -> None:
     """Say whether this machine and the study here are fit, why it matters, and what to do.
 
-    Of the machine: Python, compiler, memory, disk, libraries, package names. Of a study: git, DVC and its settings,
-    what git must not see, rights on keys, the feature set, links that lead nowhere, locks and temporary files of
-    programs that are gone. --fix touches no table, key, image or model.
+    Of the machine: Python, compiler, memory, disk, libraries, PyTorch and GPU, package names. Of a study: git, DVC
+    and its settings, what git must not see, rights on keys, the feature set, what networks need, links that lead
+    nowhere, locks and temporary files of programs that are gone. --fix touches no table, key, image or model.
 
     Exit codes: 0 fit, perhaps with notes; 2 something is unfit (with --fix: still). With --ibsi, say whether this
     machine computes what the Image Biomarker Standardisation Initiative agreed on.

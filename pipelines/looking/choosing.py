@@ -6,10 +6,11 @@ from difflib import get_close_matches
 
 from featurestore.errors import InputError
 from pipelines.ingest.clinical_values import canonical
-from pipelines.looking.columns import covariates, positive_guess
+from pipelines.looking.columns import covariates, own_values, positive_guess
 from pipelines.looking.found import SeenColumn, as_name, shown_tally
 from pipelines.looking.phases import SeenPhase, tried
 from pipelines.looking.proposing import Proposal
+from pipelines.looking.telling import is_telling
 
 
 class AnswerNeededError(InputError):
@@ -108,6 +109,7 @@ def label_column(proposal: Proposal, name: str | None) -> SeenColumn:
         alike = [known[one] for one in get_close_matches(name.casefold(), list(known), n=2)]
         meant = f"; is it {' or '.join(alike)}?" if alike else ""
         raise AnswerWrongError(f"no clinical.csv has the column {name!r}{meant} (with 2 to 6 values: {candidates})")
+    _check_open(column)
     lacking = sorted({center.name for center in proposal.centers if center.table} - set(column.centers))
     if lacking:
         raise AnswerWrongError(f"clinical.csv of {', '.join(lacking)} has no column {column.name}")
@@ -120,19 +122,16 @@ def outcome(column: SeenColumn, positive: Sequence[str], negative: Sequence[str]
     """Returns the label with its values; those that are not named positive are negative.
 
     Raises:
-        AnswerNeededError: No positive value was named, and the column does not say which it is.
+        AnswerNeededError: No positive value was named and the column does not say which it is, or the others may name
+            somebody.
         AnswerWrongError: A value does not occur, or none is left.
     """
-    named = [canonical(value) for value in positive] or positive_guess(column)
-    if not named:
+    named = positive_values(column, positive)
+    _check_occur(column, negative)
+    if not negative and (n := len(withheld_values(column, named))):
         raise AnswerNeededError(
-            f"which values of {column.name} are positive cannot be seen: {shown_tally(column.values)}",
-            remedy="--positive VALUE, once for each",
-        )
-    absent = [value for value in (*named, *map(canonical, negative)) if value not in column.values]
-    if absent:
-        raise AnswerWrongError(
-            f"{column.name} is nowhere {', '.join(map(repr, absent))}: it is {shown_tally(column.values)}"
+            f"{n} values of {column.name} have one or two patients each, and are not taken as negative unseen",
+            remedy="name the negative ones: --negative VALUE, once for each; correct what is wrong in clinical.csv",
         )
     rest = [canonical(value) for value in negative] or sorted(set(column.values) - set(named))
     if not rest or set(rest) & set(named):
@@ -140,11 +139,48 @@ def outcome(column: SeenColumn, positive: Sequence[str], negative: Sequence[str]
     return Outcome(column=column, positive=tuple(named), negative=tuple(rest))
 
 
+def positive_values(column: SeenColumn, answers: Sequence[str]) -> list[str]:
+    """Returns the positive values of the label: the named ones, or those that plainly mean yes.
+
+    Raises:
+        AnswerNeededError: None was named, and the column does not say which it is.
+        AnswerWrongError: One does not occur.
+    """
+    named = [canonical(value) for value in answers] or positive_guess(column)
+    if not named:
+        raise AnswerNeededError(
+            f"which values of {column.name} are positive cannot be seen: {shown_tally(column.values)}",
+            remedy="--positive VALUE, once for each",
+        )
+    _check_occur(column, named)
+    return named
+
+
+def withheld_values(column: SeenColumn, positive: Sequence[str]) -> list[str]:
+    """Returns the other values that may name somebody; they go into settings only when a person names them."""
+    return [value for value, n in column.values.items() if value not in positive and is_telling(value, n)]
+
+
+def _check_occur(column: SeenColumn, values: Sequence[str]) -> None:
+    absent = [value for value in map(canonical, values) if value not in column.values]
+    if absent:
+        told = f"{column.name} is nowhere {', '.join(map(repr, absent))}: it is {shown_tally(column.values)}"
+        raise AnswerWrongError(told)
+
+
+def _check_open(column: SeenColumn) -> None:
+    if column.is_private:
+        raise AnswerWrongError(
+            f"column {column.name} looks like a name, an identifier or a date, so its values are not read out",
+            remedy="name another; if it is none of these, declare it in params.yaml by hand",
+        )
+
+
 def clinical_columns(proposal: Proposal, label: str, names: Sequence[str] | None) -> list[SeenColumn]:
     """Returns the clinical columns to declare: the named ones, or those that seem worth it.
 
     Raises:
-        AnswerWrongError: There is no such column, or it is free text, a date or the label itself.
+        AnswerWrongError: There is no such column, it is free text, a date or the label itself, or it may name somebody.
     """
     if names is None:
         return covariates(proposal.columns, label, proposal.centers)
@@ -160,5 +196,8 @@ def clinical_columns(proposal: Proposal, label: str, names: Sequence[str] | None
             )
         if column.name.casefold() == label.casefold():
             raise AnswerWrongError(f"{column.name} is the label itself")
+        _check_open(column)
+        if column.kind == "category" and len(own_values(column)) < 2:
+            raise AnswerWrongError(f"column {column.name} has fewer than two values that three patients share")
         chosen.append(column)
     return chosen

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pipelines.ingest.clinical import PATIENT
 from pipelines.ingest.clinical_values import MISSING, canonical, typed
 from pipelines.ingest.free_texts import COMMON
-from pipelines.looking.found import SeenCenter, SeenColumn, is_telling
+from pipelines.looking.found import SeenCenter, SeenColumn
+from pipelines.looking.telling import are_identifiers, is_telling, names_people
 from pipelines.params.data import ClinicalColumn
 
 LABEL_VALUES = (2, 6)
@@ -53,8 +54,16 @@ def seen_columns(centers: Sequence[SeenCenter]) -> list[SeenColumn]:
 def label_candidates(columns: Sequence[SeenColumn], n_tables: int) -> list[SeenColumn]:
     """Returns the columns that may be the outcome, those named like one first."""
     low, high = LABEL_VALUES
-    possible = [c for c in columns if low <= len(c.values) <= high and len(c.centers) == n_tables]
+    filled = [c for c in columns if len(c.centers) == n_tables and not c.is_private]
+    possible = [c for c in filled if low <= len(c.values) <= high]
     return sorted(possible, key=lambda column: not _OUTCOME.search(column.name.casefold()))
+
+
+def likely_label(candidates: Sequence[SeenColumn]) -> str | None:
+    """Returns the only candidate, or the only one named like an outcome; none where several are as likely."""
+    named = [column.name for column in candidates if _OUTCOME.search(column.name.casefold())]
+    names = named or [column.name for column in candidates]
+    return names[0] if len(names) == 1 else None
 
 
 def positive_guess(column: SeenColumn) -> list[str]:
@@ -71,6 +80,7 @@ def covariates(columns: Sequence[SeenColumn], label: str, centers: Sequence[Seen
         and column.kind in ("number", "integer", "category", "boolean")
         and len(column.values) > 1
         and not column.is_late
+        and not column.is_private
         and column.n_missing <= sum(column.values.values())
         and not tells_label(column, label, centers)
         and not (column.kind == "category" and any(is_telling(value, n) for value, n in column.values.items()))
@@ -95,11 +105,17 @@ def rare_values(column: SeenColumn) -> list[str]:
     return sorted(value for value, seen in column.values.items() if seen < COMMON and n >= _MANY)
 
 
+def own_values(column: SeenColumn) -> list[str]:
+    """Returns the values of a category that settings may list: no other writing, and nothing that may name somebody."""
+    rare = rare_values(column)
+    return sorted(value for value, n in column.values.items() if value not in rare and not is_telling(value, n))
+
+
 def declared(column: SeenColumn, n_tables: int) -> dict[str, object]:
     """Returns a column's entry under `ingest.clinical`."""
     entry: dict[str, object] = {"kind": column.kind}
     if column.kind == "category":
-        entry["values"] = sorted(set(column.values) - set(rare_values(column)))
+        entry["values"] = own_values(column)
     if column.name.casefold() in ("age", "alter"):
         entry |= {"minimum": 0, "maximum": 120, "unit": "years"}
     if len(column.centers) < n_tables:
@@ -117,6 +133,7 @@ def _column(name: str, cells: list[str], centers: tuple[str, ...]) -> SeenColumn
         n_missing=len(cells) - len(known),
         centers=centers,
         is_late=bool(_LATE.search(name)),
+        is_private=names_people(name) or are_identifiers(values),
     )
 
 

@@ -17,6 +17,12 @@ class NoDataError(InputError):
     default_remedy = "name the folder that has one sub-folder a center, or the folder of a single center"
 
 
+class NoTableError(NoDataError):
+    """No center can be told from a patient: folders of either kind hold images, and only a center's has a table."""
+
+    default_remedy = "put each center's clinical.csv, with patient_id and the label, directly into its folder"
+
+
 class SameNameError(InputError):
     """Two folders would be the same center."""
 
@@ -37,10 +43,12 @@ def find_centers(root: Path) -> dict[str, Path]:
         raise NoDataError("there is no such folder", where=root.name)
     below = [path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")]
     if _is_center(root, below):
-        return {as_name(root.resolve().name) or "center": root}
+        return {_as_called(root): root}
     found = [path for path in below if next(walk(path), None) is not None]
     if not found:
         raise NoDataError("there are no files in it", where=root.name)
+    if not any(_has_table(path) for path in found):
+        raise NoTableError("there is a clinical.csv neither in it nor in a folder directly below", where=root.name)
     named: dict[str, Path] = {}
     for path in found:
         name = as_name(path.name) or "center"
@@ -50,13 +58,22 @@ def find_centers(root: Path) -> dict[str, Path]:
     return named
 
 
+def _as_called(root: Path) -> str:
+    """Returns the name that a folder was given, be it a link's; `.` and `..` are called as what they are."""
+    return as_name(root.absolute().name) or as_name(root.resolve().name) or "center"
+
+
 def _is_center(root: Path, below: list[Path]) -> bool:
     names = {path.name.lower() for path in root.iterdir()}
     if names & {CLINICAL_FILE, CASES}:
         return True
-    if any(path.name.lower() == CLINICAL_FILE for folder in below for path in folder.iterdir()):
+    if any(_has_table(folder) for folder in below):
         return False
     return bool(below) and all(_is_patient(path) for path in below)
+
+
+def _has_table(folder: Path) -> bool:
+    return any(name.lower() == CLINICAL_FILE for name in _names(folder))
 
 
 def _is_patient(folder: Path) -> bool:

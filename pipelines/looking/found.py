@@ -7,12 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from pipelines.ingest.free_texts import COMMON
+from pipelines.looking.telling import is_telling
 
 Form = Literal["dicom", "volume", "listed"]
-
-SHORTEST_TELLING = 5
-"""A text with fewer characters is a score, a grade or a yes, and nobody's name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +106,7 @@ class SeenColumn:
         n_missing: Patients without a value.
         centers: The centers whose table has it.
         is_late: Whether its name, or what it shares with another column, says that it is known only afterwards.
+        is_private: Whether its name or values look like names, identifiers or dates.
     """
 
     name: str
@@ -117,11 +115,7 @@ class SeenColumn:
     n_missing: int
     centers: tuple[str, ...]
     is_late: bool = False
-
-
-def is_telling(text: str, n_patients: int) -> bool:
-    """Returns whether a text may be somebody's name: long enough for one, in one person's form, or not shared."""
-    return "^" in text or (len(text) >= SHORTEST_TELLING and n_patients < COMMON)
+    is_private: bool = False
 
 
 def shown_tally(tally: Counter[str]) -> str:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from pipelines.ingest.free_texts import COMMON
 from pipelines.ingest.phases import PhaseMatcher
-from pipelines.looking.found import SeenCenter, SeenImage, as_name, is_telling
+from pipelines.looking.found import SeenCenter, SeenImage, as_name
+from pipelines.looking.telling import is_telling
 from pipelines.params.data import Center, Phase
 
 WORDS: dict[str, tuple[tuple[str, str], ...]] = {
@@ -145,8 +146,8 @@ def _named(kind: str, rest: str, images: Sequence[SeenImage], texts: Counter[str
     if kind == "word":
         return _of_words(WORDS[rest], images)
     if kind == "name":
-        common = len({image.patient for image in images}) >= COMMON or len(rest) < COMMON
-        return (rest, f"(?i)^{_loose(images[0].text)}") if rest and common else ("", "")
+        is_open = rest and not is_telling(images[0].text, len({image.patient for image in images}))
+        return (rest, f"(?i)^{_loose(images[0].text)}") if is_open else ("", "")
     if kind == "modality":
         word = _MODALITIES.get(rest, as_name(rest))
         shared = _shared_words(texts)

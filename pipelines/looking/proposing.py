@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipelines.looking.columns import label_candidates, seen_columns
-from pipelines.looking.found import SeenCenter, SeenColumn, is_telling, shown_tally, tally
+from pipelines.looking.found import SeenCenter, SeenColumn, shown_tally, tally
 from pipelines.looking.phases import SeenPhase, seen_phases
+from pipelines.looking.telling import is_telling
 
 Row = dict[str, object]
 
@@ -163,6 +164,8 @@ def _phase_row(phase: SeenPhase) -> Row:
 
 
 def _values(column: SeenColumn) -> str:
+    if column.is_private:
+        return "withheld"
     if column.kind == "number":
         numbers = sorted(float(value.replace(",", ".")) for value in column.values)
         return f"{numbers[0]:g} to {numbers[-1]:g}"

@@ -40,14 +40,14 @@ class ControlsSummary:
     Args:
         models: Which models.
         label_shuffles: How often the labels of each were shuffled.
-        mean_auc: The mean nested area over shuffles, by model; half of the pairs is chance.
+        mean_auc: The mean nested area over shuffles by model, of which 0.5 is chance, or why there is none.
         shuffled_voxels: The nested area on shuffled voxels by model, or why there is none.
         reused: Parts that nothing had changed for.
     """
 
     models: tuple[str, ...]
     label_shuffles: int
-    mean_auc: dict[str, float]
+    mean_auc: dict[str, str]
     shuffled_voxels: dict[str, str]
     reused: int
 
@@ -70,7 +70,7 @@ def controls(workspace: Workspace, params: Params, progress: Progress | None = N
     telling, section = progress or Silent(), params.evaluation.controls
     names = chosen_models(workspace, params)
     telling.start("controls", len(names) * (section.label_shuffles + 1))
-    reused, aucs, voxels = 0, dict[str, float](), dict[str, str]()
+    reused, aucs, voxels = 0, dict[str, str](), dict[str, str]()
     with threadpool_limits(1):  # sums in another order would give other bits
         for name in names:
             whole = TrainingSet.load(workspace.training(params.models[name].service))
@@ -187,10 +187,12 @@ def _context(whole: TrainingSet, settings: Model, tuning: TuningSection, further
     return digest({"training_set": whole.digest, "versions": versions, **told})
 
 
-def _mean_auc(folder: Path) -> float:
+def _mean_auc(folder: Path) -> str:
     content = json.loads((folder / "shuffles.json").read_text(encoding="utf-8"))
+    if not content["shuffles"]:
+        return "switched off"
     known = [one["training"]["auc"] for one in content["shuffles"] if one["training"]["auc"] is not None]
-    return round(float(np.mean(known)), 3) if known else float("nan")
+    return f"{np.mean(known):.3f}" if known else "not defined"
 
 
 def _rounded(value: float | None) -> float | None:

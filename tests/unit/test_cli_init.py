@@ -131,3 +131,21 @@ def test_options_about_data_need_the_data(tmp_path: Path) -> None:
     done = init(tmp_path / "study", "--label", "ihc")
     assert done.exit_code == 2
     assert "--from-data" in done.output
+
+
+def test_a_person_is_asked_for_external_centers_and_positive_values_with_what_was_seen_as_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Enter takes the center whose folder says so, and the value that means yes; with one center none can be."""
+    for name in ("north", "west_external"):
+        dicom_center(tmp_path / "hospitals" / name, ["Scout", "CORTICO"], n=3)
+    monkeypatch.setattr(beginning, "is_terminal", lambda: True)
+    done = init(tmp_path / "study", "--from-data", tmp_path / "hospitals", answers="\n" * 7 + "y\n" * 2)
+    assert done.exit_code == 0, done.output
+    assert "[west_external]" in done.output
+    assert "Positive values of ihc (with commas), of 0 (4), 1 (2) [1]" in done.output
+    params = load_params(tmp_path / "study" / "params.yaml")
+    assert list(params.centers.external) == ["west_external"]
+    assert params.label.positive == ["1"]
+    alone = init(tmp_path / "alone", "--from-data", tmp_path / "hospitals" / "north", answers="n\n" * 7)
+    assert "north is the only center" in alone.output

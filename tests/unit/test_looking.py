@@ -1,6 +1,7 @@
 """What `radmill init` sees in a folder of hospitals' data: right proposals, and nobody's name on the terminal."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,11 @@ from pipelines.looking.choosing import (
     label_column,
     outcome,
 )
-from pipelines.looking.columns import declared
-from pipelines.looking.found import SeenColumn, is_telling
+from pipelines.looking.columns import covariates, declared, label_candidates
+from pipelines.looking.folders import NoTableError
+from pipelines.looking.found import SeenColumn, shown_tally
 from pipelines.looking.phases import seen_phases
+from pipelines.looking.telling import are_identifiers, is_telling, names_people
 from tests.unit.dicom_writing import blank, ct_slice
 
 RTSTRUCT = "1.2.840.10008.5.1.4.1.1.481.3"
@@ -118,8 +121,65 @@ def test_nobody_is_named_on_the_terminal(tmp_path: Path) -> None:
     nifti_center(tmp_path / "a", names=("Arterial", f"{SURNAME}{{number}}"))
     dicom_center(tmp_path / "b", [f"{SURNAME} {{number}}", f"Art {SURNAME}^{{number}}"], roi=f"{SURNAME}{{number}}")
     assert SURNAME not in shown(seen(tmp_path))
+
+
+def test_short_names_and_dates_are_withheld_and_scores_are_not() -> None:
     assert is_telling("Anna^Berta", 99)
-    assert not is_telling("3+", 1)
+    for text in ("Kim", "Li", "J.S.", "1204", "12.03.56", "P12", "Mr. Wu", "MARY"):
+        assert is_telling(text, 2), text
+        assert not is_telling(text, 3), text
+    for text in ("3+", "0", "F", "pT2a", "IV", "No", "high", "Female", "CT", "MR_T1", "GTV-1", "reader1"):
+        assert not is_telling(text, 1), text
+    assert shown_tally(Counter({"2+": 1, "Kim": 1, "Li": 2})) == "2+ (1), 2 withheld"
+
+
+def column(name: str, **values: int) -> SeenColumn:
+    is_private = names_people(name) or are_identifiers(values)
+    return SeenColumn(
+        name=name, kind="category", values=Counter(values), n_missing=0, centers=("a",), is_private=is_private
+    )
+
+
+def test_columns_of_names_ids_and_dates_are_neither_proposed_nor_shown() -> None:
+    for name in ("Name", "first_name", "PatNr", "hospitalNumber", "MRN", "case_id", "dateOfBirth", "physician"):
+        assert names_people(name), name
+    for name in ("age", "idh_status", "number_of_lesions", "site", "update", "study_arm", "patient_group"):
+        assert not names_people(name), name
+    assert are_identifiers({"10023": 1, "10417": 1, "99321": 1})
+    assert not are_identifiers({"61": 1, "17": 1, "22": 1})
+    people, sex = column("physician", Kim=9, Wu=8), column("sex", F=9, M=8)
+    assert label_candidates([people, sex], 1) == [sex]
+    assert covariates([people, sex], "ihc", []) == [sex]
+    proposal = replace(propose([]), columns=(people, sex), labels=(sex,))
+    assert "Kim" not in str(proposal.column_rows(["physician"]))
+    for ask in (lambda: label_column(proposal, "physician"), lambda: clinical_columns(proposal, "sex", ["physician"])):
+        with pytest.raises(AnswerWrongError, match="not read out"):
+            ask()
+
+
+def test_a_value_of_few_patients_goes_into_settings_only_when_it_is_named() -> None:
+    label = column("response", CR=9, PD=8, Kim=1)
+    with pytest.raises(AnswerNeededError, match="1 values of response") as caught:
+        outcome(label, ["CR"])
+    assert "Kim" not in f"{caught.value}"
+    assert outcome(label, ["CR"], ["PD"]).negative == ("PD",)
+    assert declared(label, 1)["values"] == ["CR", "PD"]
+
+
+def test_a_linked_folder_is_called_as_the_user_called_it(tmp_path: Path) -> None:
+    nifti_center(tmp_path / "store" / "v17")
+    (tmp_path / "West").symlink_to(tmp_path / "store" / "v17")
+    assert list(find_centers(tmp_path / "West")) == ["west"]
+
+
+def test_folders_of_patients_are_not_taken_for_centers(tmp_path: Path) -> None:
+    """Of DICOM in a folder a patient, without a table, each folder would be a center called as the patient."""
+    dicom_center(tmp_path, ["Scout", "CORTICO"], n=2)
+    assert list(find_centers(tmp_path)) == [tmp_path.name]
+    (tmp_path / "clinical.csv").unlink()
+    with pytest.raises(NoTableError) as caught:
+        find_centers(tmp_path)
+    assert SURNAME not in f"{caught.value}{caught.value.remedy}"
 
 
 def test_phases_of_one_name_are_told_apart_by_their_delay(tmp_path: Path) -> None:

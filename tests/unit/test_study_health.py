@@ -10,8 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from featurestore.files import TEMPORARY
-from pipelines import doctor
+from pipelines import doctor, study_health
 from pipelines.cli import radmill
+from pipelines.params import load_params
 from pipelines.study_health import examine_study, mend
 
 TEMPLATE = Path(doctor.__file__).parent / "template"
@@ -108,3 +109,23 @@ def test_the_command_mends_first_and_ends_with_what_is_left(sound: Path, monkeyp
     fixed = CliRunner().invoke(radmill, ["doctor", "--fix"])
     assert fixed.exit_code == 0
     assert fixed.output.startswith("fixed: study: .gitignore: added")
+
+
+def test_networks_without_pytorch_are_told_only_where_settings_have_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    params = load_params(TEMPLATE / "params.yaml")
+    for module in (doctor, study_health):
+        monkeypatch.setattr(module, "has_torch", lambda: False)
+    found = list(study_health._networks(params))
+    assert [(finding.verdict, "radmill[deep]" in finding.remedy) for finding in found] == [("unfit", True)]
+    assert list(study_health._networks(params.model_copy(update={"deep": {}}))) == []
+    assert doctor._torch().verdict == "fit"
+
+
+def test_a_network_that_insists_on_a_gpu_is_named_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    params = load_params(TEMPLATE / "params.yaml")
+    monkeypatch.setattr(study_health, "sees_gpu", lambda: False)
+    assert list(study_health._networks(params)) == []
+    deep = {name: model.model_copy(update={"device": "cuda"}) for name, model in params.deep.items()}
+    found = list(study_health._networks(params.model_copy(update={"deep": deep})))
+    assert [finding.verdict for finding in found] == ["unfit"]
+    assert set(deep) <= set(found[0].found.replace(",", "").split())
