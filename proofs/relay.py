@@ -46,7 +46,11 @@ class Relay:
                 here.close()
                 continue
             with self._lock:
-                self._pairs.append(pair)
+                is_cut = self._is_cut  # since it was looked at
+                self._pairs += [] if is_cut else [pair]
+            if is_cut:
+                _close(pair)
+                continue
             threading.Thread(target=_pass_on, args=(pair,), daemon=True).start()
 
 

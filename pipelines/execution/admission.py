@@ -18,6 +18,12 @@ DISTRIBUTIONS = (
 )  # fmt: skip
 """What must be the same; Python, the feature set and the code itself besides."""
 
+_ROOMS = (
+    ("featurestore", ""), ("pipelines", "execution"), ("pipelines", "images"), ("pipelines", "ingest"),
+    ("pipelines", "radiomics"),
+)  # fmt: skip
+"""Packages and folders in them whose code runs on workers; where files are shared, ingest does, too."""
+
 Told = dict[str, str]
 
 
@@ -106,7 +112,7 @@ def probe_function(shared: str = "") -> Callable[[], dict[str, Any]]:
     Args:
         shared: A file; whether it is seen there is told, too.
     """
-    distributions = DISTRIBUTIONS
+    distributions, rooms = DISTRIBUTIONS, _ROOMS
 
     def probe() -> dict[str, Any]:
         import hashlib
@@ -123,13 +129,12 @@ def probe_function(shared: str = "") -> Callable[[], dict[str, Any]]:
                 return "absent"
 
         def code() -> str:
-            found = importlib.util.find_spec("pipelines")
-            folders = [pathlib.Path(place) for place in (found and found.submodule_search_locations) or ()]
             digest = hashlib.sha256()
-            for folder in folders[:1]:
-                for room in ("execution", "images", "radiomics"):
-                    for path in sorted((folder / room).rglob("*.py")):
-                        digest.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
+            for package, room in rooms:
+                found = importlib.util.find_spec(package)
+                places = list(found.submodule_search_locations or ()) if found else []
+                for path in sorted(pathlib.Path(places[0], room).rglob("*.py")) if places else ():
+                    digest.update(path.relative_to(places[0]).as_posix().encode() + path.read_bytes())
             return digest.hexdigest()[:12]
 
         def feature_set() -> str:

@@ -102,8 +102,8 @@ class SlurmJobs:
         hush_dask()
         self._secret = secret_folder(self.section, self.around.root)
         self.name = f"radmill-{self._secret.name.rpartition('-')[2]}"
-        self._logs = log_folder(self.section, self.around.root, self.name)
         self._guard = start_guard(self.name, self._secret)
+        self._logs = log_folder(self.section, self.around.root, self.name)
         self._patience = patience()
         try:
             self.cluster = self._scheduler()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from featurestore.errors import InputError
+from featurestore.fingerprints import digest
 from pipelines.execution.pool import DASK_CONFIG
 from pipelines.params.slurm import SlurmSection
 
@@ -101,8 +102,12 @@ def secret_folder(section: SlurmSection, root: Path) -> Path:
 
 
 def log_folder(section: SlurmSection, root: Path, name: str) -> Path:
-    """Makes a folder for the logs of a run's jobs, and removes those of runs long ago."""
-    parent = Path(section.shared) / "radmill-logs" if section.shared else root / ".radmill" / "slurm"
+    """Makes a folder for the logs of a run's jobs, and removes those of this study's runs long ago.
+
+    Of this study's alone: a job cannot start where the folder of its log was removed by another's run.
+    """
+    own = f"radmill-logs-{digest(str(root.resolve()))[:8]}"
+    parent = Path(section.shared) / own if section.shared else root / ".radmill" / "slurm"
     (parent / name).mkdir(parents=True, mode=0o700)
     by_age = sorted(parent.iterdir(), key=lambda folder: folder.stat().st_mtime)
     for folder in by_age[:-_LOGS_KEPT]:

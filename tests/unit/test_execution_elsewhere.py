@@ -10,7 +10,7 @@ import pytest
 
 from featurestore.blobs import Blobs, BlobStoreError
 from pipelines.execution import carried, kubernetes, remote, slurm
-from pipelines.execution.admission import Gate
+from pipelines.execution.admission import Gate, probe_function
 from pipelines.execution.problems import ClusterError
 from pipelines.execution.surroundings import Surroundings
 from pipelines.params.operation import ClusterSection
@@ -106,3 +106,39 @@ def test_workers_of_every_kind_must_see_the_study_or_have_a_store(
 def test_a_port_that_cannot_be_is_refused() -> None:
     with pytest.raises(ValueError, match="none like tls://scheduler:8786"):
         ClusterSection(kind="address", address="tls://scheduler:99999", tls=TLS)
+
+
+@pytest.mark.parametrize("changed", ["featurestore/blobs.py", "pipelines/ingest/masks.py", "pipelines/images/files.py"])
+def test_other_code_is_told_whichever_part_of_it_runs_on_workers(
+    changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def code() -> str:
+        return str(probe_function()()["versions"]["code"])
+
+    for name in ("featurestore", "pipelines/execution", "pipelines/images", "pipelines/ingest", "pipelines/radiomics"):
+        (tmp_path / name).mkdir(parents=True)
+    specs = {name: SimpleNamespace(submodule_search_locations=[str(tmp_path / name)]) for name in _PACKAGES}
+    monkeypatch.setattr("importlib.util.find_spec", specs.get)
+    before = code()
+    (tmp_path / changed).write_text("x = 1\n")
+    (tmp_path / "pipelines" / "status.py").write_text("x = 1\n")
+    one = code()
+    assert one != before
+    (tmp_path / "pipelines" / "status.py").write_text("x = 2\n")
+    assert code() == one, "what never runs there may differ"
+
+
+_PACKAGES = ("featurestore", "pipelines")
+
+
+def test_logs_of_studies_that_share_a_folder_are_kept_apart(tmp_path: Path) -> None:
+    """The jobs of one could not start when the folder of their logs went with the old ones of another."""
+    from pipelines.execution.slurm_script import log_folder
+    from pipelines.params.slurm import SlurmSection
+
+    section = SlurmSection(shared=str(tmp_path))
+    at_work = log_folder(section, tmp_path / "one", "run")
+    for number in range(25):
+        log_folder(section, tmp_path / "two", f"run-{number}")
+    assert at_work.is_dir()
+    assert len(list(tmp_path.glob("radmill-logs-*/run-*"))) == 20
