@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from pipelines.reporting.evidence_cautions import failed_controls, idle_texture
 from pipelines.reporting.report import report
 from pipelines.reporting.study_files import read_study
 from pipelines.training.assemble import assemble
-from pipelines.training.control_stage import controls
+from pipelines.training.control_stage import _mean_auc, controls
 from pipelines.training.tune import tune
 from pipelines.workspace import Role, Workspace
 
@@ -189,3 +190,10 @@ def test_a_mean_away_from_one_half_fails_only_when_it_is_surely_so() -> None:
     assert said == [False, True, True]
     nothing = np.empty(0)
     assert verdict(nothing, mean_estimate(nothing, 0.95), 0, 0)[0] is None
+
+
+def test_label_shuffles_that_are_off_are_said_to_be_and_have_no_mean(tmp_path: Path) -> None:
+    for areas, told in (([], "switched off"), ([None], "not defined"), ([0.4, 0.65, None], "0.525")):
+        shuffles = [{"training": {"auc": area}} for area in areas]
+        (tmp_path / "shuffles.json").write_text(json.dumps({"shuffles": shuffles}))
+        assert _mean_auc(tmp_path) == told
