@@ -181,7 +181,7 @@ def bare(tmp_path: Path) -> Any:
 
 
 def test_a_slurm_that_hangs_is_not_asked_at_each_look(bare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each question may take a minute, and no case is handed out meanwhile: a node with 128 workers took hours."""
+    """Each question may take a minute, and no case is handed out meanwhile."""
     asked = []
 
     def silent(command: list[str], **_: object) -> None:
