@@ -1,7 +1,7 @@
 """Finding every fault of a registry: its chain, its moves, its evidence, its packages and training sets."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from featurestore.errors import RadmillError
@@ -89,39 +89,26 @@ def _bytes(models: Path, events: list[Event]) -> Iterator[Complaint]:
     for event in events:
         if event.verb != "register":
             continue
-        yield from _package(models, event.package)
-        yield from _training_set(models, str(event.details.get("training_set", "")))
+        training = str(event.details.get("training_set", ""))
+        package, whole = models / "packages" / event.package, models / "training" / training
+        yield from _stored(package, f"package {event.package[:12]}", event.package, _package_digest)
+        yield from _stored(whole, f"training set {training[:12]}", training, lambda at: TrainingSet.load(at).digest)
 
 
-def _package(models: Path, digest: str) -> Iterator[Complaint]:
-    folder = models / "packages" / digest
-    where = f"package {digest[:12]}"
-    yield from _pointer(folder, where)
+def _package_digest(folder: Path) -> str:
+    return load_package(folder, folder.name).digest
+
+
+def _stored(folder: Path, where: str, digest: str, digest_of: Callable[[Path], str]) -> Iterator[Complaint]:
+    if not folder.with_name(f"{folder.name}.dvc").is_file():
+        yield Complaint(where=where, what="has no .dvc file", remedy="take it back from git")
     if not folder.is_dir():
         yield Complaint(where=where, what="its bytes are not here", remedy=_PULL)
         return
     try:
-        load_package(folder, digest)
-    except RadmillError as error:
-        yield Complaint(where=where, what=error.what, remedy=_RESTORE)
-
-
-def _training_set(models: Path, digest: str) -> Iterator[Complaint]:
-    folder = models / "training" / digest
-    where = f"training set {digest[:12]}"
-    yield from _pointer(folder, where)
-    if not folder.is_dir():
-        yield Complaint(where=where, what="its bytes are not here", remedy=_PULL)
-        return
-    try:
-        found = TrainingSet.load(folder).digest
+        found = digest_of(folder)
     except RadmillError as error:
         yield Complaint(where=where, what=error.what, remedy=_RESTORE)
         return
     if found != digest:
         yield Complaint(where=where, what=f"has digest {found[:12]}", remedy=_RESTORE)
-
-
-def _pointer(folder: Path, where: str) -> Iterator[Complaint]:
-    if not folder.with_name(f"{folder.name}.dvc").is_file():
-        yield Complaint(where=where, what="has no .dvc file", remedy="take it back from git")

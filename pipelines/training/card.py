@@ -15,9 +15,7 @@ def card(manifest: dict[str, Any]) -> str:
         f"Predicts **{manifest['label']}** from {len(manifest['features'])} image features ({phases}): principal "
         f"components and a {ESTIMATORS[model['estimator']]}.",
         "",
-        "## Made from",
-        f"- {oof['n']} training patients, {oof['events']} of them positive; training set "
-        f"`{manifest['training_set'][:12]}`",
+        *_patients(manifest),
         f"- feature set {manifest['feature_set']}, engine {manifest['extraction']['engine']}, radmill "
         f"{manifest['release']}",
         "- " + ", ".join(f"{key} {_shown(value)}" for key, value in sorted(model["hyperparameters"].items())),
@@ -27,14 +25,7 @@ def card(manifest: dict[str, Any]) -> str:
         "without the patients they are judged on",
         f"- AUC of the chosen hyperparameters {_shown(oof['auc_best_trial'])}: it is the largest of all trials and "
         "flatters",
-        f"- calibration slope {_shown(oof['calibration_slope'])}, intercept {_shown(oof['calibration_intercept'])}, "
-        "each fold recalibrated without its patients",
-        f"- {_recalibrated(model['recalibration'])}",
-        "- thresholds " + ", ".join(f"{name} {_shown(value)}" for name, value in manifest["thresholds"].items()),
-        *_reference(manifest),
-        "",
-        "## Limits",
-        "- Results on internal and external patients are evidence of a registered version, not part of this card.",
+        *_calibration(manifest, "without its patients"),
         "- Use it on images made and outlined as the case rules in the manifest say; scoring doubts the others.",
     ]
     return "\n".join(lines) + "\n"
@@ -52,23 +43,14 @@ def deep_card(manifest: dict[str, Any]) -> str:
         f"Predicts **{manifest['label']}** with a {model['estimator'].replace('resnet', 'ResNet-')} that sees {seen} "
         f"of {side} pixels, {recipe['spacing_mm']:g} mm apart, around the region ({', '.join(recipe['phases'])}).",
         "",
-        "## Made from",
-        f"- {oof['n']} training patients, {oof['events']} of them positive; training set "
-        f"`{manifest['training_set'][:12]}`",
+        *_patients(manifest),
         f"- radmill {manifest['release']}",
         "- " + ", ".join(f"{key} {_shown(value)}" for key, value in sorted(model["hyperparameters"].items())),
         "",
         "## Cross-validation",
         f"- AUC {_shown(oof['auc'])} ({_shown(oof['auc_low'])}–{_shown(oof['auc_high'])}), each patient judged by a "
         "network that never saw him; nothing was searched",
-        f"- calibration slope {_shown(oof['calibration_slope'])}, intercept {_shown(oof['calibration_intercept'])}, "
-        "each fold recalibrated with two numbers from the others",
-        f"- {_recalibrated(model['recalibration'])}",
-        "- thresholds " + ", ".join(f"{name} {_shown(value)}" for name, value in manifest["thresholds"].items()),
-        *_reference(manifest),
-        "",
-        "## Limits",
-        "- Results on internal and external patients are evidence of a registered version, not part of this card.",
+        *_calibration(manifest, "with two numbers from the others"),
         "- Use it on images made and outlined as the case rules in the manifest say; scoring looks at how they were "
         "acquired, but nothing looks at what the network makes of them.",
     ]
@@ -98,26 +80,41 @@ def _plain_card(manifest: dict[str, Any], seen: str) -> str:
         "",
         f"Predicts **{manifest['label']}**: {seen}.",
         "",
-        "## Made from",
-        f"- {oof['n']} training patients, {oof['events']} of them positive; training set "
-        f"`{manifest['training_set'][:12]}`",
+        *_patients(manifest),
         f"- radmill {manifest['release']}",
         "- " + ", ".join(f"{key} {_shown(value)}" for key, value in sorted(model["hyperparameters"].items())),
         "",
         "## Cross-validation",
         f"- AUC {_shown(oof['auc'])} ({_shown(oof['auc_low'])}–{_shown(oof['auc_high'])}), each patient judged by what "
         "was learned without him",
+        *_calibration(manifest, "without its patients"),
+        "- A value that no training patient had counts as missing.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _patients(manifest: dict[str, Any]) -> list[str]:
+    oof = manifest["metrics_oof"]
+    return [
+        "## Made from",
+        f"- {oof['n']} training patients, {oof['events']} of them positive; training set "
+        f"`{manifest['training_set'][:12]}`",
+    ]
+
+
+def _calibration(manifest: dict[str, Any], how: str) -> list[str]:
+    """Returns the end of cross-validation, and the limit that every card begins with."""
+    oof = manifest["metrics_oof"]
+    return [
         f"- calibration slope {_shown(oof['calibration_slope'])}, intercept {_shown(oof['calibration_intercept'])}, "
-        "each fold recalibrated without its patients",
-        f"- {_recalibrated(model['recalibration'])}",
+        f"each fold recalibrated {how}",
+        f"- {_recalibrated(manifest['model']['recalibration'])}",
         "- thresholds " + ", ".join(f"{name} {_shown(value)}" for name, value in manifest["thresholds"].items()),
         *_reference(manifest),
         "",
         "## Limits",
         "- Results on internal and external patients are evidence of a registered version, not part of this card.",
-        "- A value that no training patient had counts as missing.",
     ]
-    return "\n".join(lines) + "\n"
 
 
 def _reference(manifest: dict[str, Any]) -> list[str]:
