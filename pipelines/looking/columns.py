@@ -60,10 +60,10 @@ def label_candidates(columns: Sequence[SeenColumn], n_tables: int) -> list[SeenC
 
 
 def likely_label(candidates: Sequence[SeenColumn]) -> str | None:
-    """Returns the only candidate, or the only one named like an outcome; none where several are as likely."""
-    named = [column.name for column in candidates if _OUTCOME.search(column.name.casefold())]
-    names = named or [column.name for column in candidates]
-    return names[0] if len(names) == 1 else None
+    """Returns the only candidate, the only one named like an outcome, or of these the only one that is yes or no."""
+    named = [column for column in candidates if _OUTCOME.search(column.name.casefold())] or list(candidates)
+    yes_or_no = [column for column in named if column.kind == "boolean"]
+    return next((few[0].name for few in (named, yes_or_no) if len(few) == 1), None)
 
 
 def positive_guess(column: SeenColumn) -> list[str]:

@@ -19,7 +19,7 @@ from pipelines.looking.choosing import (
     label_column,
     outcome,
 )
-from pipelines.looking.columns import covariates, declared, label_candidates
+from pipelines.looking.columns import covariates, declared, label_candidates, likely_label
 from pipelines.looking.folders import NoTableError
 from pipelines.looking.found import SeenColumn, shown_tally
 from pipelines.looking.phases import seen_phases
@@ -150,6 +150,9 @@ def test_columns_of_names_ids_and_dates_are_neither_proposed_nor_shown() -> None
     people, sex = column("physician", Kim=9, Wu=8), column("sex", F=9, M=8)
     assert label_candidates([people, sex], 1) == [sex]
     assert covariates([people, sex], "ihc", []) == [sex]
+    grade, mets = column("grade", low=9, high=8), replace(column("mets", yes=9, no=8), kind="boolean")
+    assert [likely_label(some) for some in ([sex], [sex, grade], [sex, grade, mets])] == ["sex", "grade", "mets"]
+    assert likely_label([sex, grade, column("status", D=9, A=8)]) is None
     proposal = replace(propose([]), columns=(people, sex), labels=(sex,))
     assert "Kim" not in str(proposal.column_rows(["physician"]))
     for ask in (lambda: label_column(proposal, "physician"), lambda: clinical_columns(proposal, "sex", ["physician"])):
