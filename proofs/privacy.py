@@ -27,6 +27,9 @@ from tests.planted import FAULTY, HOSTILE, Planter, add_labels, besides_whole_im
 
 CENTERS = ("data/raw/north", "data/raw/east", "data/raw/south", "data/raw/west", "incoming/harbor")
 MODEL, PHASE, PATIENTS = "radiomics_lr_excretory", "excretory", 6
+ASKED = "asked"
+"""A second study, whose settings `radmill init` proposes from what lies in the centers' folders."""
+
 SECRET_URL = f"https://hooks.example/{MARKER}"
 
 _BREAKS = '''"""Lets one reader break in a way that nobody foresaw, with an exception that quotes the file."""
@@ -82,7 +85,8 @@ class Road:
 
     def inputs(self) -> list[Path]:
         """Returns what may hold secrets."""
-        return [self.study / "private", self.study / "data" / "raw", self.study / "incoming"]
+        studies = (self.study, self.folder / ASKED)
+        return [study / place for study in studies for place in ("private", "data/raw", "incoming")]
 
     def radmill(self, *arguments: str, codes: Sequence[int] = (0, 1), env: Mapping[str, str] | None = None) -> None:
         """Runs a command as a user does and keeps what it printed; ends the proof where its exit code is another."""
@@ -198,6 +202,8 @@ def walk(road: Road) -> None:
     road.radmill("promote", MODEL, "--override", "a proof")
     road.radmill("score")
     add_labels(road.study / "incoming" / "harbor", road.planter, "ihc")
+    for command in _more_commands():
+        road.radmill(*command, codes=(0, 1, 2, 3))
     for command in _commands(patients):
         road.radmill(*command, codes=(0, 1, 2))
     road.commit()
@@ -205,6 +211,34 @@ def walk(road: Road) -> None:
     for command in (("score",), ("mirror",), ("registry", "verify"), ("status", "--json")):
         road.radmill(*command)
     road.commit()
+
+
+def _more_commands() -> Iterator[tuple[str, ...]]:
+    """What may refuse, or not come out even, on so small a study: what it says and leaves is searched all the same."""
+    own = ("--from-data", "data/raw", "--external", "west", "--yes")
+    yield ("init", f"../{ASKED}", *own, "--label", "ihc", "--positive", "none of them")
+    yield ("init", f"../{ASKED}", *own, "--label", "ihc", "--positive", "3+", "--positive", "2+")
+    yield ("doctor", "--fix")
+    yield ("features", "plan", "--json")
+    yield ("features", "validate")
+    yield ("features", "diff", "radiomics")
+    yield ("features", "export", "radiomics", "../radiomics.csv", "--csv")
+    yield ("features", "export", "clinical", "../clinical.csv", "--csv")
+    yield ("features", "publish", "../published")
+    yield ("features", "sql", "select * from development.clinical", "--csv")
+    yield ("features", "import", "data/raw/north/clinical.csv", "--view", "own", "--id", "patient_id")
+    yield ("models", "lineage", "1")
+    yield ("models", "diff", "1", "1")
+    yield ("registry", "reproduce", "1")
+    yield ("registry", "mend")
+    yield ("center", "admit", "harbor")
+    yield ("recalibrate", "harbor")
+    yield ("score", "--pages")
+    for kind in ("systemd", "cron", "kubernetes"):
+        yield ("schedule", "print", "--kind", kind)
+    yield ("upgrade",)
+    for verb in ("challenge", "retire", "promote"):
+        yield (verb, "9")
 
 
 def _commands(patients: list[str]) -> Iterator[tuple[str, ...]]:
