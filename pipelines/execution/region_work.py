@@ -43,7 +43,7 @@ def region_task(region: Region, settings: str, engine_name: str, cases: Path, pa
             "fingerprint": fingerprint,
             "perturbation": region.perturbation,
         },
-        memory_mb=region.memory_mb(),
+        memory_mb=region.memory_mb(_settings(settings)),
     )
 
 
@@ -84,12 +84,17 @@ def extract_region(
 
 @lru_cache(maxsize=8)
 def _engine(name: str, settings: str) -> Extractor:
-    return engine(name, ExtractionSettings.from_mapping(json.loads(settings)))
+    return engine(name, _settings(settings))
+
+
+@lru_cache(maxsize=8)
+def _settings(settings: str) -> ExtractionSettings:
+    return ExtractionSettings.from_mapping(json.loads(settings))
 
 
 @lru_cache(maxsize=8)
 def _names(settings: str) -> tuple[str, ...]:
-    return tuple(sorted(names(ExtractionSettings.from_mapping(json.loads(settings)))))
+    return tuple(sorted(names(_settings(settings))))
 
 
 def _whole(content: dict[str, Any] | None) -> WholeImage | None:

@@ -3,7 +3,7 @@
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from math import ceil
+from math import ceil, prod
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +92,11 @@ class Region:
             n_voxels=size[0] * size[1] * size[2],
         )
 
-    def memory_mb(self) -> float:
-        """Returns the memory that measuring it is expected to need."""
-        return self.n_voxels * _BYTES_A_VOXEL / 1e6
+    def memory_mb(self, settings: ExtractionSettings) -> float:
+        """Returns the memory that measuring it is expected to need, at the spacing it is measured at."""
+        target = settings.resampled_spacing_mm() or (0.0, 0.0, 0.0)
+        finer = prod(own / to for own, to in zip(self.spacing_mm, target, strict=True) if to)
+        return self.n_voxels * max(finer, 1.0) * _BYTES_A_VOXEL / 1e6
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,7 @@ _AGAIN_S = 15.0
 _EXCUSES = 3
 """How often a case is handed out anew because its worker was taken away; one that never ends in time is to blame."""
 
-WORKER_MB = 250.0
+WORKER_MB = 400.0
 """What a warm worker holds before its first case: Python, Dask, SimpleITK and an engine."""
 
 

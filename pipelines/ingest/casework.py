@@ -16,9 +16,9 @@ from pipelines.ingest.problems import UnreadableError
 from pipelines.ingest.sources import ImageSource, MaskSource
 from pipelines.runner import OutOfMemoryError, Receipt
 
-BASE_MB = 250.0
-"""The process with its libraries."""
-COPIES = 6
+BASE_MB = 50.0
+"""Beside what the process holds with its libraries, which the one who gives it the case counts."""
+COPIES = {"series": 6, "volume": 3}
 """Image, its slices, filters of the checks, masks and crops that are there at once, in 4 bytes a voxel."""
 _GZIP_RATIO = 6.0
 """How much smaller a compressed image file is at most in practice, apart from empty ones."""
@@ -65,7 +65,7 @@ def plain_images(images: tuple[ImageSource, ...]) -> list[Plain]:
 
 def memory_mb(images: tuple[ImageSource, ...]) -> float:
     """Returns what reading a case is expected to need, in megabytes: a few copies of the largest image."""
-    return BASE_MB + COPIES * max((_voxel_bytes(image) for image in images), default=0.0) / 1e6
+    return BASE_MB + max((_bytes(image) for image in images), default=0.0) / 1e6
 
 
 def ingest_case(
@@ -115,11 +115,11 @@ def ingest_case(
         return write_part(path, source, rows)
 
 
-def _voxel_bytes(image: ImageSource) -> float:
+def _bytes(image: ImageSource) -> float:
     if image.headers:
-        return 4.0 * sum(header.rows * header.columns * header.n_frames for header in image.headers)
+        return COPIES["series"] * 4.0 * sum(header.rows * header.columns * header.n_frames for header in image.headers)
     file = image.files[0]
-    return 2.0 * file.n_bytes * (_GZIP_RATIO if not file.name.lower().endswith(".nii") else 1.0)
+    return COPIES["volume"] * 2.0 * file.n_bytes * (_GZIP_RATIO if not file.name.lower().endswith(".nii") else 1.0)
 
 
 def _verify(sources: list[ImageSource]) -> None:

@@ -160,7 +160,7 @@ def test_a_case_too_large_for_a_worker_is_said_before_it_runs(runner: DaskRunner
     large = CaseTask(name="large", payload={"what": "square"}, memory_mb=5000)
     error = outcomes(runner, [large])["large"].error
     assert error.code == "no_memory"
-    assert "needs about 5.2 GB, a worker has 1.2 GB" in str(error)
+    assert "needs about 5.4 GB, a worker has 1.2 GB" in str(error)
 
 
 def test_nothing_to_do_starts_no_process() -> None:

@@ -174,7 +174,7 @@ def test_a_case_goes_where_there_is_room_for_it() -> None:
     tasks += [CaseTask(name="too large", payload={}, memory_mb=9000.0)]
     ended = run(pool, tasks)
     assert ended["large"].receipt == {"at": "large"}
-    assert "needs about 9.2 GB, a worker has 8.0 GB" in str(ended["too large"].error)
+    assert "needs about 9.4 GB, a worker has 8.0 GB" in str(ended["too large"].error)
 
 
 def test_a_worker_about_to_leave_gets_no_case() -> None:
