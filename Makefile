@@ -7,7 +7,7 @@ SCHEDULED = { ../$(BIN)/radmill schedule print --kind cron 2>/dev/null | grep -v
 # what a hospital does: it copies its next files to incoming; then the schedule comes round
 DELIVER = { test ! -d deliveries/harbor/$$n || { mkdir -p incoming/harbor && cp -R deliveries/harbor/$$n/. incoming/harbor/ && rm -r deliveries/harbor/$$n && $(SCHEDULED); }; }
 
-.PHONY: help install demo docs pictures test lint types check bench-extraction bench-scaling bench-scoring bench-store prove-scoring prove-carried prove-privacy prove-rebuild prove-chaos prove-fuzz prove-mutants prove-many-machines prove-slurm release lock clean
+.PHONY: help install demo docs pictures test lint types check bench-extraction bench-memory bench-scaling bench-scoring bench-store prove-scoring prove-carried prove-privacy prove-rebuild prove-chaos prove-fuzz prove-mutants prove-many-machines prove-slurm release lock clean
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -65,6 +65,10 @@ pictures: $(STAMP) ## the pictures of README and documentation, from the finishe
 bench-store: $(STAMP) ## time the store beside pyarrow, CSV and Feast; writes its part of docs/performance.md
 	$(BIN)/python benchmarks/store.py build/bench-store --part data write read train validate csv growth one_case whole_file feast
 	$(BIN)/python benchmarks/store.py --page
+
+bench-memory: $(STAMP) ## what cases need of memory beside what is expected; writes its table of docs/how-to/cluster.md
+	PYTHONPATH=. $(BIN)/python benchmarks/memory.py
+	PYTHONPATH=. $(BIN)/python benchmarks/memory.py --page
 
 bench-scaling: $(STAMP) ## driver, scheduler and tables up to 1,000,000 cases, after `make demo`; two hours; writes docs/scaling.md
 	PYTHONPATH=. $(BIN)/python benchmarks/scaling.py build/bench-scaling --study demo --part costs workers real_time tables million

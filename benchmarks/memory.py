@@ -1,6 +1,7 @@
 """What cases really need of memory, beside what they are expected to need before they are given to a worker.
 
     python benchmarks/memory.py [--out benchmarks/results/memory.json]
+    python benchmarks/memory.py --page
 
 Each case is worked on in a fresh process, which first has all that a warm worker has: Dask, SimpleITK and an engine
 that measured a small region. Its largest resident size until then is what it held; the rest is the case's. Expected is
@@ -31,6 +32,7 @@ from pipelines.params.data import IngestSection, Margin
 from pipelines.radiomics import FastEngine
 from pipelines.radiomics.settings import ExtractionSettings
 
+PAGE = Path(__file__).parents[1] / "docs" / "how-to" / "cluster.md"
 RESULTS = Path(__file__).parent / "results" / "memory.json"
 FEATURES = 1130
 SMALL = (48, 48, 24)
@@ -138,11 +140,24 @@ def rows(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
+def write_page(found: dict[str, Any]) -> None:
+    """Writes the table of the page on workers."""
+    head = ["| stage | case | largest, MB | expected, MB |", "|---|---|--:|--:|"]
+    lines = [f"| {r['stage']} | {r['case']} | {r['peak_mb']:,.0f} | {r['expected_mb']:,.0f} |" for r in found["rows"]]
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition("<!-- memory -->\n")
+    after = rest.partition("<!-- /memory -->")[2]
+    table = "\n".join([*head, *lines])
+    PAGE.write_text(f"{before}<!-- memory -->\n{table}\n<!-- /memory -->{after}", encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--one")
     parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--page", action="store_true", help="Write the page from the results only.")
     chosen = parser.parse_args()
+    if chosen.page:
+        return write_page(json.loads(chosen.out.read_text(encoding="utf-8")))
     if chosen.one:
         return one(json.loads(chosen.one))
     with tempfile.TemporaryDirectory() as folder:
