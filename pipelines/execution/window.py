@@ -269,8 +269,8 @@ class Window:
 
     def _look(self) -> Iterator[CaseOutcome]:
         """Notices workers that are gone, back, or new."""
-        self._seen = time.monotonic()
         members = self._pool.members()
+        self._seen = time.monotonic()  # after the answer: one that came late leaves time to hand out cases
         self._is_reached = members is not None
         if members is not None:
             for name in members:
