@@ -117,7 +117,7 @@ def plan(found: Found, costs: Found, million: Found) -> str:
             "was run as a whole: "
             "it is computed from the parts below. Memory is a straight line through them, which for "
             "driver and training "
-            f"set goes beyond {rows[-1]['cases']:,} cases and for the scheduler beyond "
+            f"set goes beyond {rows[-1]['cases']:,} cases; the scheduler was seen up to "
             f"{million['million']['figures']['done']:,}. Tables take on disk what those of `make "
             "bench-store` take.",
             table(header, body),
@@ -238,7 +238,9 @@ def over_the_run(million: Found) -> str:
             table(header, body),
             f"What is at work stays at the number of workers. The scheduler's memory grows by {rise:.2f} "
             "GB a million cases "
-            "in the second half of the run.",
+            "in the second half of the run. A look through its objects says what it is: Dask's spans keep an entry for "
+            "each submission for as long as the scheduler lives, and the names of the last 100,000 tasks are "
+            "remembered. A pool that radmill starts ends with its stage; restart one that runs for months.",
             "![Memory of driver and scheduler over the run](images/scaling.svg)",
         ]
     )
