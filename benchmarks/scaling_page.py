@@ -109,8 +109,8 @@ def plan(found: Found, costs: Found, million: Found) -> str:
             "## The plan in figures",
             f"1,130 features, one region a case, 50 centers; a case takes {mean_s * 1e3:.0f} ms of a core "
             "in the mean of all that was measured (below). So many workers that extraction ends within "
-            f"{TARGET_S // 60} minutes, but no more than {limit}: these keep one scheduler at work for {BUSY:.0%} of its "
-            "time. `At best` is where no worker "
+            f"{TARGET_S // 60} minutes, but no more than {limit}: these keep one scheduler at work for {BUSY:.0%} of "
+            "its time. `At best` is where no worker "
             "waits; tables are counted after it, since no worker shortens them. Nothing of this table "
             "was run as a whole: "
             "it is computed from the parts below. Memory is a straight line through them, which for "
