@@ -34,7 +34,9 @@ def csv_frame(frame: pd.DataFrame, *, float_format: str | None = None) -> str:
     shown = frame.rename(columns=in_cell)
     for at, kind in enumerate(frame.dtypes):
         if not pd.api.types.is_numeric_dtype(kind):
-            shown.isetitem(at, frame.iloc[:, at].astype(object).map(in_cell, na_action="ignore").to_numpy())
+            cells = frame.iloc[:, at].astype(object)
+            if any(isinstance(cell, str) for cell in cells):  # others, such as dates, stay as they are
+                shown.isetitem(at, pd.Series([in_cell(cell) for cell in cells], index=frame.index, dtype=object))
     return str(shown.to_csv(index=False, float_format=float_format, lineterminator="\n"))
 
 

@@ -29,8 +29,9 @@ _ASK_S = 20.0
 _ENDED_S = 3.0
 """How long a worker may be away whose guardian has ended too, before it gets another guardian."""
 
-_AWAY_S = 30.0
-"""How long a worker may be away, whatever its guardian says, before it gets another guardian."""
+_AWAY_S = _START_TIMEOUT_S
+"""How long a worker may be away, whatever its guardian says, before it gets another guardian: as long as a first start
+may take, or one that starts slowly is ended again and again."""
 
 _NONE_S = 50.0
 """How long there may be no worker at all before scheduler and workers are begun anew."""

@@ -1,6 +1,7 @@
 """Jobs of SLURM that are workers: asked for by sbatch, replaced when they end, cancelled when the driver ends."""
 
 import asyncio
+import math
 import shutil
 import subprocess
 import time
@@ -160,6 +161,7 @@ class SlurmJobs:
         self._guard.stdin.close()
         try:
             if self.cluster is not None:
+                self.cluster.job_cls.silent_until = math.inf  # those not asked for yet are not, after all are cancelled
                 with suppress(TimeoutError, OSError, RuntimeError):  # it ends with this process at the latest
                     self.cluster.close(timeout=10)
                 self.cluster = None
@@ -272,6 +274,8 @@ def _job_class() -> Any:
     class Job(SLURMJob):  # type: ignore[misc]  # dask-jobqueue is untyped
         """A job that is cancelled with all others of its name, not by a command of its own."""
 
+        silent_until = -math.inf
+
         async def start(self) -> None:
             try:
                 await super().start()
@@ -284,7 +288,17 @@ def _job_class() -> Any:
 
         async def _submit_job(self, script_filename: str) -> str:
             """Asks in a thread: of those there are few, and thousands of jobs are not asked for at once."""
-            return await asyncio.to_thread(_submitted, script_filename)
+            return await asyncio.to_thread(self._ask, script_filename)
+
+        @classmethod
+        def _ask(cls, script: str) -> str:
+            if time.monotonic() < cls.silent_until:  # or thousands would wait for one that hangs, a few at a time
+                raise TimeoutError
+            try:
+                return _submitted(script)
+            except TimeoutError:
+                cls.silent_until = time.monotonic() + _SILENT_S
+                raise
 
     return Job
 

@@ -98,4 +98,9 @@ def fetched(flight: Flight) -> CaseOutcome | None:
     except (KilledWorker, TimeoutError):
         return None
     except Exception as error:  # the function or its answer cannot travel
+        if future.client.status in (
+            "closing",
+            "closed",
+        ):  # the answer went with workers that were begun anew
+            return STRANDED
         return CaseOutcome(task=task, error=CaseFailedError(f"{type(error).__name__}: {error}", where=task.name))

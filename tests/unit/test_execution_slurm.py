@@ -170,6 +170,23 @@ def test_an_sbatch_that_hangs_is_given_up(fake: Path, monkeypatch: pytest.Monkey
     assert time.monotonic() - began < 15
 
 
+def test_jobs_that_wait_behind_a_hanging_sbatch_are_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few are asked for at a time: hundreds would each have waited a minute, and again when the driver ended."""
+    pytest.importorskip("dask_jobqueue")
+    asked: list[str] = []
+    monkeypatch.setattr(slurm_jobs, "_submitted", lambda script: asked.append(script) or hang())
+    kind = slurm_jobs._job_class()
+    for script in ("one", "two"):
+        with pytest.raises(TimeoutError):
+            kind._ask(script)
+    assert asked == ["one"]
+    assert slurm_jobs._job_class().silent_until < 0, "another run asks anew"
+
+
+def hang() -> str:
+    raise TimeoutError
+
+
 @pytest.fixture
 def bare(tmp_path: Path) -> Any:
     """Jobs of which none was asked for, and what they told."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ class Future:
     def __init__(self, task: CaseTask, address: str) -> None:
         self.task, self.address, self.status = task, address, "pending"
         self.is_called_off = False
+        self.client = SimpleNamespace(status="running")
         self._callbacks: list[Callable[[Any], None]] = []
         self._error: BaseException | None = None
         self.outcome: CaseOutcome | None = None
@@ -117,6 +119,21 @@ def test_a_worker_that_comes_while_it_runs_gets_cases() -> None:
     looks: list[int] = []
     ended = run(FakePool({}, look=come), cases(3))
     assert [outcome.receipt for outcome in ended.values()] == [{"at": "a"}] * 3
+
+
+def test_a_case_whose_client_was_closed_has_not_failed() -> None:
+    """Workers that are begun anew get another client, and what the old one had can only say that it is closed."""
+
+    def act(future: Future) -> None:
+        if len(pool.futures) == 1:
+            future.client.status = "closed"
+            future.end(error=RuntimeError("IOLoop is closed"))
+        else:
+            future.end()
+
+    pool = FakePool({"a": member("a")}, act=act)
+    assert run(pool, cases(2))["case 0"].receipt == {"at": "a"}
+    assert pool.killed == ["a"]
 
 
 def test_a_case_whose_worker_went_is_tried_alone_elsewhere() -> None:

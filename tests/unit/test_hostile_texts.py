@@ -150,6 +150,8 @@ def test_no_cell_of_a_table_is_a_formula() -> None:
         assert {row[1] for row in read[1:]} == {"-1.5"}
         assert "'=1" in read[1]
     assert csv_frame(frame[["n"]].iloc[:0]) == "n\n"
+    plain = pd.DataFrame({"a": pd.Series([1, None], dtype=object), "d": pd.to_datetime(["2020-01-02", "2020-01-03"])})
+    assert csv_frame(plain) == "a,d\n1,2020-01-02\n,2020-01-03\n", "a whole number beside nothing stays whole"
     assert csv_rows([("a\r=1",)]) == "a<U+000D>=1\n", "no row of its own"
     assert csv_text(table("t", "t", ("=a", "b"), [("=b", "-0.5")])) == "'=a,b\n'=b,-0.5\n"
 
