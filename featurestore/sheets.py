@@ -36,7 +36,7 @@ def csv_frame(frame: pd.DataFrame, *, float_format: str | None = None) -> str:
         if not pd.api.types.is_numeric_dtype(kind):
             cells = frame.iloc[:, at].astype(object)
             if any(isinstance(cell, str) for cell in cells):  # others, such as dates, stay as they are
-                shown.isetitem(at, pd.Series([in_cell(cell) for cell in cells], index=frame.index, dtype=object))
+                shown.isetitem(at, pd.Series([in_cell(cell) for cell in cells], dtype=object).to_numpy())
     return str(shown.to_csv(index=False, float_format=float_format, lineterminator="\n"))
 
 
