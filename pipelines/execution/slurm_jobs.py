@@ -154,7 +154,9 @@ class SlurmJobs:
 
     def absence(self) -> str:
         """Says what the jobs wait for."""
-        return f": {_in_words(self._queue() or {})}; the logs of jobs are in {self._logs}"
+        queue = self._queue()
+        told = "squeue does not answer" if queue is None else _in_words(queue)
+        return f": {told}; the logs of jobs are in {self._logs}"
 
     def close(self) -> None:
         """Cancels all jobs and removes the certificates; the guard does so, too, when this process is killed."""

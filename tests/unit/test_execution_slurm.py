@@ -174,17 +174,13 @@ def test_jobs_that_wait_behind_a_hanging_sbatch_are_not_asked_for(monkeypatch: p
     """A few are asked for at a time: hundreds would each have waited a minute, and again when the driver ended."""
     pytest.importorskip("dask_jobqueue")
     asked: list[str] = []
-    monkeypatch.setattr(slurm_jobs, "_submitted", lambda script: asked.append(script) or hang())
+    monkeypatch.setattr(subprocess, "run", lambda command, **more: asked.append(command[1]) or ended(None))
     kind = slurm_jobs._job_class()
     for script in ("one", "two"):
         with pytest.raises(TimeoutError):
             kind._ask(script)
     assert asked == ["one"]
     assert slurm_jobs._job_class().silent_until < 0, "another run asks anew"
-
-
-def hang() -> str:
-    raise TimeoutError
 
 
 @pytest.fixture
@@ -210,6 +206,8 @@ def test_a_slurm_that_hangs_is_not_asked_at_each_look(bare: Any, monkeypatch: py
     assert [jobs.is_excused("one") for _ in range(3)] == [False] * 3
     assert len(asked) == 1
     assert told == ["squeue does not answer: jobs that end are not replaced meanwhile"]
+    jobs._logs = "logs"
+    assert jobs.absence() == ": squeue does not answer; the logs of jobs are in logs", "not that there is no job"
 
 
 def test_a_job_that_took_the_name_of_another_says_nothing_of_its_end(
