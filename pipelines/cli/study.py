@@ -189,10 +189,11 @@ def _print_status(state: "Status") -> None:
 def ui(port: int) -> None:
     """Start the MLflow UI on this machine and name the link that lands on the table of models."""
     from pipelines.study import environment
-    from registry.mirror import default_uri, models_link
+    from registry.mirror import begin, default_uri, models_link
 
     workspace = Workspace.find()
     uri = default_uri(workspace.root)
+    begin(workspace.root, uri)
     click.echo(f"models  http://127.0.0.1:{port}/{models_link(workspace.root)}")
     click.echo(f"study   {workspace.reports / 'study.html'}")
     click.echo("Stop with Ctrl-C.")

@@ -10,7 +10,8 @@ import pandas as pd
 from featurestore.errors import FaultError, RadmillError
 from registry.lifecycle import Registry
 from registry.mirror.content import RunContent, candidate_contents, package_content, read_json, with_search
-from registry.mirror.place import connection, default_uri, link, open_experiment, set_aside_moved, without_password
+from registry.mirror.database import begin
+from registry.mirror.place import connection, default_uri, link, open_experiment, without_password
 from registry.mirror.runs import known_runs, mark_former, write_page, write_run
 from registry.mirror.versions import fill_versions
 
@@ -70,7 +71,7 @@ def mirror(
     """
     uri = tracking_uri or default_uri(study_root)
     try:
-        remarks = ["the MLflow database was made elsewhere and put aside"] if set_aside_moved(study_root, uri) else []
+        remarks = [remark for remark in [begin(study_root, uri)] if remark]
         return _fill(study_root, uri, experiment, registry_name, intended_use, figures, restore, remarks)
     except RadmillError:
         raise

@@ -8,10 +8,9 @@ import json
 import logging
 import os
 import re
-import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -53,7 +52,12 @@ def default_uri(study: Path) -> str:
 
 def own_uri(study: Path) -> str:
     """Returns the address of the database that lies in the study."""
-    return f"sqlite:///{(study / DATABASE).resolve()}"
+    return sqlite_uri(study / DATABASE)
+
+
+def sqlite_uri(database: Path) -> str:
+    """Returns the address of a database file."""
+    return f"sqlite:///{database.resolve()}"
 
 
 def without_password(text: str) -> str:
@@ -146,32 +150,6 @@ def set_missing(present: Mapping[str, str], wanted: Mapping[str, str], put: Any)
     for key, value in wanted.items():
         if present.get(key) != value:
             put(key, value)
-
-
-def set_aside_moved(study: Path, tracking_uri: str) -> bool:
-    """Puts the study's database aside when it was made elsewhere: it keeps absolute paths of artifacts.
-
-    Returns:
-        Whether there was one to put aside.
-    """
-    database = study / DATABASE
-    if tracking_uri != own_uri(study) or not database.is_file():
-        return False
-    place = (study / ARTIFACTS).resolve().as_uri()
-    if all(location == place for location in _artifact_locations(database)):
-        return False
-    database.replace(study / f"{DATABASE}.moved")
-    return True
-
-
-def _artifact_locations(database: Path) -> list[str]:
-    """Returns where our experiments keep artifacts; asked without MLflow, which would keep the file open."""
-    query = "SELECT artifact_location FROM experiments JOIN experiment_tags USING (experiment_id) WHERE key = ?"
-    with closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True)) as connected:
-        try:
-            return [row[0] for row in connected.execute(query, (STUDY_TAG,))]
-        except sqlite3.DatabaseError:
-            return []  # empty, or not yet an MLflow database: MLflow says so itself
 
 
 def view_state() -> dict[str, Any]:

@@ -3,13 +3,16 @@
 import json
 import os
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.tracking import MlflowClient
 
 from proofs.window import shown
@@ -203,6 +206,30 @@ def test_a_filling_cut_short_anywhere_is_completed_and_nothing_is_there_twice(
         with connection(own_uri(study)) as other:
             seen = shown(other, NAME)
         assert {**seen, "experiments": None} == {**whole, "experiments": None}, f"cut at {fatal}"
+
+
+def test_a_database_is_made_whole_or_not_at_all_and_a_half_made_one_is_begun_anew(
+    filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow takes up no database that a kill left half made: the window would stay closed for ever."""
+    study = Path(shutil.copytree(filled, tmp_path / "study", ignore=shutil.ignore_patterns("mlflow.db", "mlartifacts")))
+    with monkeypatch.context() as patch:
+        patch.setattr(SqlAlchemyStore, "__init__", half_made)
+        with pytest.raises(WindowError, match="cut"):
+            fill(study)
+    assert not list(study.glob("*mlflow.db*")), "nothing half made is left"
+    half_made(None, own_uri(study), "")
+    assert fill(study).remarks == ("the MLflow database was half made and is begun anew",)
+    assert fill(study).remarks == ()
+
+
+def half_made(store: Any, address: str, _: str) -> None:
+    with closing(sqlite3.connect(address.removeprefix("sqlite:///"))) as begun:
+        begun.execute("CREATE TABLE experiments (experiment_id INTEGER)")
+        begun.execute("CREATE TABLE review_queues (queue_id INTEGER)")
+        begun.commit()
+    if store is not None:
+        raise ConnectionError("cut")
 
 
 def break_connection(patch: pytest.MonkeyPatch, fatal: str) -> None:
