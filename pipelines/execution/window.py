@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from pipelines.execution.idle import IdleWatch
 from pipelines.execution.problems import CaseTimeoutError, ClusterError, NotEnoughMemoryError, WorkerDiedError
 from pipelines.execution.work import STRANDED, Flight, Slot, Work, fetched, isolated
 from pipelines.runner import CaseOutcome, CaseTask, OutOfMemoryError
@@ -130,6 +131,7 @@ class Window:
         self._is_reached = True
         self._most_memory = 0
         self._soonest = math.inf  # no case is late before
+        self._idle = IdleWatch()
 
     def run(self, tasks: Iterable[CaseTask]) -> Iterator[CaseOutcome]:
         """Yields the outcome of each task once, as they end; a task is taken from `tasks` when a worker is free."""
@@ -174,8 +176,9 @@ class Window:
             yield CaseOutcome(task=task, error=error)
 
     def _submit(self, task: CaseTask, slot: Slot, *, is_alone: bool) -> None:
-        future = self._pool.client.submit(isolated, self._work, task, workers=[slot.address], pure=False)
-        flight = Flight(task, slot, future, time.monotonic(), is_alone)
+        address = str(slot.address)
+        future = self._pool.client.submit(isolated, self._work, task, workers=[address], pure=False)
+        flight = Flight(task, slot, address, future, time.monotonic(), is_alone)
         slot.flight, self._moved = flight, flight.start
         self._soonest = min(self._soonest, self._limit(flight))
         future.add_done_callback(lambda _: self._done.put(flight))
@@ -248,12 +251,22 @@ class Window:
             self._excuses[name] += 1
             self._put_back(flight)
             return
+        yield from self._try_alone(flight, "the process working on it ended, also when it was tried again alone")
+
+    def _try_alone(self, flight: Flight, message: str) -> Iterator[CaseOutcome]:
+        """Tries a case again alone; gives one up that was."""
         self._vacate(flight.slot)
-        if not flight.is_alone:
+        if flight.is_alone:
+            yield CaseOutcome(task=flight.task, error=WorkerDiedError(message, where=flight.task.name))
+        else:
             self._alone.append(flight.task)
-            return
-        message = "the process working on it ended, also when it was tried again alone"
-        yield CaseOutcome(task=flight.task, error=WorkerDiedError(message, where=name))
+
+    def _end_idle(self) -> Iterator[CaseOutcome]:
+        """Takes cases from workers that took them and do nothing."""
+        for flight in self._idle.idle(self._pool.client, self._flights()):
+            message = "tried again alone, a worker took it and did nothing; it probably is short of memory"
+            yield from self._try_alone(flight, message)
+            self._end(flight.slot)
 
     def _vacate(self, slot: Slot) -> None:
         flight = slot.flight
@@ -277,6 +290,7 @@ class Window:
                 self._slots.setdefault(name, Slot(name))
             for slot in self._slots.values():
                 yield from self._follow(slot, members.get(slot.name))
+            yield from self._end_idle()
         there = [slot.memory_bytes for slot in self._slots.values() if slot.address is not None]
         if self._is_reached and there:
             self._working = self._seen

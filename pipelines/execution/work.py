@@ -21,10 +21,11 @@ STRANDED: Final = CaseOutcome(task=CaseTask(name="", payload={}))
 
 @dataclass(eq=False)
 class Flight:
-    """A case at work since `start`."""
+    """A case at work since `start`, at `address`."""
 
     task: CaseTask
     slot: "Slot"
+    address: str
     future: Any
     start: float
     is_alone: bool

@@ -11,6 +11,7 @@ import dask
 import pytest
 
 from pipelines.execution.cluster import DaskRunner, open_runner
+from pipelines.execution.idle import ask
 from pipelines.execution.pool import LocalPool, n_workers
 from pipelines.execution.problems import MainGuardError
 from pipelines.params.operation import ClusterSection
@@ -148,6 +149,20 @@ def test_a_worker_that_lost_its_way_to_the_scheduler_is_replaced(
     assert pool.members() == {}
     assert "closing_gracefully" in pool.absence()
     assert outcomes(runner, [square(number) for number in range(4)])["square 3"].receipt["square"] == 9
+
+
+def test_a_worker_tells_whether_a_thread_of_it_works(runner: DaskRunner) -> None:
+    """What the scheduler knows is not enough: it lists a case as executing also when the thread for it has died."""
+    assert outcomes(runner, [square(1)])["square 1"].receipt
+    pool = runner._pool
+    assert isinstance(pool, LocalPool)
+    address = next(iter((pool.members() or {}).values())).address
+    case = pool.client.submit(time.sleep, 0.5, workers=[address], pure=False)
+    while not (is_working := ask(pool.client, address).result(10)) and not case.done():
+        time.sleep(0.01)
+    assert is_working is True
+    case.result(10)
+    assert ask(pool.client, address).result(10) is False
 
 
 def test_too_much_memory_ends_the_case_alone(runner: DaskRunner) -> None:
