@@ -19,7 +19,7 @@ from registry.mirror.versions import fill_versions
 class WindowError(FaultError):
     """MLflow did not take what it was given."""
 
-    default_remedy = "the study is untouched; when MLflow answers again, `radmill mirror` completes the window"
+    default_remedy = "the study is untouched; when MLflow answers and has room, `radmill mirror` completes the window"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,12 @@ def mirror(
     except RadmillError:
         raise
     except Exception as error:  # MLflow, SQLAlchemy and HTTP clients share no base class
-        raise WindowError(f"{type(error).__name__}: {without_password(str(error))}", where="MLflow") from None
+        raise WindowError(f"{type(error).__name__}: {_first_line(error)}", where="MLflow") from None
+
+
+def _first_line(error: Exception) -> str:
+    """Returns what happened, without passwords; SQLAlchemy adds its statement, which fills a screen."""
+    return next(iter(without_password(str(error)).strip().splitlines()), "")
 
 
 def _fill(

@@ -102,13 +102,14 @@ def test_a_password_of_the_tracking_server_is_in_no_message(tmp_path: Path, monk
     """MLflow's own message quotes the whole address."""
 
     def gone(*_: object) -> None:
-        raise OSError("API request to http://ada:secret@db:5000/api/2.0 failed with exception x")
+        raise OSError("API request to http://ada:secret@db:5000/api/2.0 failed with exception x\n[SQL: CREATE TABLE\n]")
 
     monkeypatch.setattr(filling, "_fill", gone)
     with pytest.raises(filling.WindowError) as told:
         filling.mirror(tmp_path, "http://ada:secret@db:5000", experiment="x", registry_name="x")
     assert "secret" not in str(told.value)
     assert "…@db:5000" in str(told.value)
+    assert "SQL" not in str(told.value), "a statement fills the screen, and what to do is below it"
     assert told.value.__cause__ is None
 
 
