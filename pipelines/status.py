@@ -281,7 +281,8 @@ def _in_force(workspace: Workspace) -> Row:
     registry = Registry(workspace.root)
     champion = registry.champion()
     if champion is None:
-        return {"champion": "none yet: `radmill register`, then `radmill promote`"}
+        first = "" if registry.versions() else "`radmill register`, then "
+        return {"champion": f"none yet: {first}`radmill promote`"}
     external = registry.evidence(champion)["metrics"].get("external", {})
     return {
         "champion": f"{champion.model} (version {champion.number})",

@@ -46,7 +46,7 @@ def find_centers(root: Path) -> dict[str, Path]:
         return {_as_called(root): root}
     found = [path for path in below if next(walk(path), None) is not None]
     if not found:
-        raise NoDataError("there are no files in it", where=root.name)
+        raise NoDataError("no clinical.csv in it, and no files in sub-folders", where=root.name)
     if not any(_has_table(path) for path in found):
         raise NoTableError("there is a clinical.csv neither in it nor in a folder directly below", where=root.name)
     named: dict[str, Path] = {}

@@ -175,7 +175,8 @@ def _gradcam_bytes(learned: Learned, patches: Patches, y: NDArray[np.int8]) -> b
         "y": y[shown].astype(np.uint8),
         "p": p[shown].astype(np.float32),
     }
-    return save(tensors, {"about": about})
+    # safetensors keeps bytes as they lie in memory, and a view's lie in another order than its shape says
+    return save({key: np.ascontiguousarray(tensor) for key, tensor in tensors.items()}, {"about": about})
 
 
 def _summary(name: str, settings: DeepModel, digest: str, manifest: dict[str, Any], learned: Learned) -> dict[str, Any]:
