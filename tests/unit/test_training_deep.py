@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,6 @@ import SimpleITK as sitk
 
 pytest.importorskip("torch")
 pytest.importorskip("monai")
-
-from safetensors.numpy import load
 
 from featurestore.flat_tables import read_flat
 from featurestore.tables import read_frame, write_center
@@ -30,7 +27,6 @@ from pipelines.params import Params, parse_params
 from pipelines.params.reading import ParamsError
 from pipelines.scoring.drift import Seen, record_looks
 from pipelines.scoring.drift_history import read_looks
-from pipelines.training import deep_candidate
 from pipelines.training.assemble import assemble
 from pipelines.training.deep_folds import School, inner_split
 from pipelines.training.deep_settings import recipe_of, rules_of, spec_of
@@ -343,15 +339,3 @@ def test_nobody_is_spared_where_a_label_is_rare() -> None:
 def test_settings_that_make_no_sense_are_refused(study: Study, settings: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ParamsError, match=complaint):
         changed(study[1], **settings)
-
-
-def test_pictures_of_attention_are_kept_in_the_order_of_their_shape(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Safetensors writes a view's memory as it lies: patients and phases would be mixed up without a word."""
-    images = np.arange(3 * 2 * 4 * 4, dtype=np.uint8).reshape(2, 3, 4, 4).transpose(1, 0, 2, 3)  # phases lie first
-    found = SimpleNamespace(images=images, maps=images[:, 0].transpose(0, 2, 1), layer="layer4")
-    monkeypatch.setattr(deep_candidate, "attention", lambda *_: found)
-    network = SimpleNamespace(predict=lambda _: np.array([0.9, 0.5, 0.1], dtype=np.float32))
-    learned = SimpleNamespace(network=network, recipe=SimpleNamespace(phases=("early", "late")))
-    kept = load(deep_candidate._gradcam_bytes(learned, np.zeros((3, 1)), np.array([1, 0, 0], dtype=np.int8)))
-    assert np.array_equal(kept["images"], images)
-    assert np.array_equal(kept["maps"], found.maps)
